@@ -1,0 +1,52 @@
+"""Checks of values, with the same sentences in eager mode and within a graph."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def require_finite(x: tf.Tensor, message: str) -> tf.Tensor:
+    """x itself, if it has no NaN or infinite values.
+
+    Args:
+        x: floating-point tensor.
+        message: sentence without its full stop, naming what was expected.
+
+    Raises:
+        ValueError: eagerly, with the number of values that are not finite.
+        tf.errors.InvalidArgumentError: within a `tf.function`.
+    """
+    if not tf.executing_eagerly():
+        return tf.debugging.check_numerics(x, message)
+    finite = tf.math.is_finite(x)
+    if not tf.reduce_all(finite):
+        count = int(tf.reduce_sum(tf.cast(~finite, tf.int64)))
+        raise ValueError(f"{message}, but {count} of {int(tf.size(x))} values are NaN or infinite.")
+    return x
+
+
+def require_range(x: tf.Tensor, size: int, message: str) -> tf.Tensor:
+    """x itself, if all its values are in [0, size).
+
+    Args:
+        x: integer tensor.
+        size: exclusive upper bound.
+        message: sentence without its full stop, naming what was expected.
+
+    Raises:
+        ValueError: eagerly, with the smallest and largest value found.
+        tf.errors.InvalidArgumentError: within a `tf.function`.
+    """
+    if x.dtype.min >= 0 and x.dtype.max < size:
+        return x
+    if not tf.executing_eagerly():
+        # In int64, since a uint8 cannot hold a bound of 256.
+        wide = tf.cast(x, tf.int64)
+        inside = tf.reduce_all((wide >= 0) & (wide < size))
+        with tf.control_dependencies([tf.debugging.Assert(inside, [f"{message}."])]):
+            return tf.identity(x)
+    if tf.size(x) > 0:
+        low, high = int(tf.reduce_min(x)), int(tf.reduce_max(x))
+        if low < 0 or high >= size:
+            raise ValueError(f"{message}, but found values from {low} to {high}.")
+    return x

@@ -1,0 +1,391 @@
+"""A flow: a base distribution and one invertible layer, as a Keras model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfflows.checks import require_finite, require_range
+from tfflows.dequantization import dequantize, require_pixels, stateless_seed
+from tfflows.layers.base import InvertibleLayer
+
+tfd = tfp.distributions
+
+_BASES = {"normal": tfd.Normal, "logistic": tfd.Logistic}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Flow(keras.Model):
+    """Normalizing flow: an exact density, a sampler and a Keras model.
+
+        x = f(z), z ~ base
+        log p(x) = log base(f^-1(x)) + log|det d f^-1(x) / dx|
+
+    `fit(x)` minimises the mean negative log-likelihood and needs no targets; a conditional flow
+    takes its context where Keras takes targets, `fit(x, context)`. An image flow (`num_bits`)
+    is fitted and evaluated on integer pixels, which it dequantises with fresh uniform noise; the
+    metrics are `nll` (nats per example) and, for images, `bits_per_dim`.
+
+    Everywhere else a tensor of floats is a point of the continuous space (for images
+    [0, 2**num_bits) per pixel), and a tensor of integers is an image that is dequantised first,
+    with noise drawn from `seed`.
+
+    Args:
+        transform: an `InvertibleLayer`, forward from the base to the data.
+        event_shape: shape of one example, e.g. `(2,)` or `(28, 28, 1)`.
+        base: `"normal"` or `"logistic"`, the factorial standard distribution of z.
+        num_bits: for images, bits per pixel (1 to 8); `None` for other data.
+        context_dim: size of the vector that a conditional flow is conditioned on.
+        num_classes: number of class labels that a conditional flow is conditioned on; the context
+            is then an integer label per example.
+        dtype: `"float32"` or `"float64"`.
+
+    Raises:
+        ValueError: if one of these is out of its range, or both kinds of context are given.
+
+    Example:
+        >>> keras.utils.set_random_seed(0)
+        >>> flow = tfflows.Flow(tfflows.layers.Scale(), event_shape=(2,))
+        >>> flow.compile(keras.optimizers.Adam(0.1))
+        >>> x = 3 * np.random.default_rng(0).normal(size=(512, 2))
+        >>> history = flow.fit(x, epochs=30, verbose=0)
+        >>> history.history["nll"][-1] < history.history["nll"][0]
+        True
+        >>> flow.log_prob(flow.sample(5, seed=0)).shape
+        TensorShape([5])
+    """
+
+    def __init__(
+        self,
+        transform: InvertibleLayer,
+        event_shape: Sequence[int],
+        base: str = "normal",
+        num_bits: int | None = None,
+        context_dim: int | None = None,
+        num_classes: int | None = None,
+        dtype: str = "float32",
+        **kwargs,
+    ):
+        # Keras would cast the inputs under a global low-precision policy.
+        super().__init__(dtype=dtype, **kwargs)
+        if base not in _BASES:
+            raise ValueError(f"base must be one of {sorted(_BASES)}, but found {base!r}.")
+        if num_bits is not None and num_bits not in range(1, 9):
+            raise ValueError(f"num_bits must be an integer from 1 to 8, but found {num_bits!r}.")
+        if context_dim is not None and num_classes is not None:
+            raise ValueError(
+                f"Give context_dim or num_classes, but not both; found {context_dim} and "
+                f"{num_classes}."
+            )
+        for name, value in {"context_dim": context_dim, "num_classes": num_classes}.items():
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, but found {value}.")
+        if transform.compute_dtype != self.compute_dtype:
+            raise ValueError(
+                f"The flow's dtype is {self.compute_dtype}, but its transform has dtype "
+                f"{transform.compute_dtype}; give both the same dtype."
+            )
+        self.event_shape = tuple(int(size) for size in event_shape)
+        self.base_name = base
+        self.num_bits = num_bits
+        self.context_dim = context_dim
+        self.num_classes = num_classes
+        self.transform = transform
+        if not transform.built:
+            context_size = context_dim or num_classes
+            transform.build(
+                (None, *transform.inverse_event_shape(self.event_shape)),
+                None if context_size is None else (None, context_size),
+            )
+        if transform.event_shape != self.event_shape:
+            raise ValueError(
+                f"The transform produces events of shape {transform.event_shape}, but the flow "
+                f"was given event_shape {self.event_shape}."
+            )
+        self._nll = keras.metrics.Mean("nll")
+        self._bits_per_dim = None if num_bits is None else keras.metrics.Mean("bits_per_dim")
+        self.built = True
+
+    # The density.
+
+    def log_prob(self, x, context=None, seed=None, training=False):
+        """Log-density of x in nats, `[batch]`.
+
+        Args:
+            x: `[batch, *event_shape]`; integer images are dequantised.
+            context: `[batch, context_dim]` or labels `[batch]` for a conditional flow.
+            seed: of the dequantisation noise; see `tfflows.dequantization.stateless_seed`.
+            training: whether dropout and the like are on.
+
+        Raises:
+            ValueError: for a wrong shape or dtype, an empty batch, a missing or needless context,
+                or pixels out of range.
+            tf.errors.InvalidArgumentError: if x has NaN or infinite values, or the log-density is
+                not finite because x lies outside the flow's support.
+        """
+        x = self._continuous(x, seed)
+        z, log_det = self.transform.inverse_and_log_det(x, self._context(context, x), training)
+        return require_finite(
+            self.base.log_prob(z) + log_det,
+            f"The log_prob of {self.name} should be finite (is x outside its support, or did "
+            "training diverge?)",
+        )
+
+    def encode(self, x, context=None, seed=None):
+        """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
+        x = self._continuous(x, seed)
+        return self.transform.inverse_and_log_det(x, self._context(context, x))[0]
+
+    def decode(self, z, context=None):
+        """Data x of a latent z, `[batch, *event_shape]`: the inverse of `encode`."""
+        z = tf.cast(z, self.compute_dtype)
+        return self.transform.forward_and_log_det(z, self._context(context, z))[0]
+
+    def sample(self, n: int, temperature: float = 1.0, seed=None, context=None):
+        """Draw `[n, *event_shape]` samples, continuous values also for images.
+
+        Args:
+            n: number of samples.
+            temperature: factor on z, 1 for the density itself, below 1 for more typical samples.
+            seed: an integer (or a pair) for reproducible samples, the same in eager mode, in
+                `tf.function` and under XLA.
+            context: `[n, context_dim]` or labels `[n]`, or one context for all samples.
+
+        Raises:
+            ValueError: if n is below 1, the temperature negative, or the context does not fit.
+        """
+        if n < 1:
+            raise ValueError(f"sample needs n of at least 1, but found {n}.")
+        if not tf.is_tensor(temperature) and not temperature >= 0:
+            raise ValueError(f"sample needs a temperature of at least 0, but found {temperature}.")
+        shape = (n, *self.transform.latent_shape)
+        random = {"seed": stateless_seed(seed), "dtype": self.compute_dtype, "alg": "philox"}
+        if self.base_name == "normal":
+            z = tf.random.stateless_normal(shape, **random)
+        else:
+            z = self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))
+        if context is not None:
+            context = tf.convert_to_tensor(context)
+            if context.shape.rank == (0 if self.num_classes else 1):
+                context = tf.repeat(context[tf.newaxis], n, axis=0)
+        return self.decode(z * tf.cast(temperature, z.dtype), context)
+
+    # TFP's side.
+
+    @property
+    def base(self):
+        """Distribution of z, a `tfd.Independent`."""
+        shape = self.transform.latent_shape
+        zeros = tf.zeros(shape, self.compute_dtype)
+        return tfd.Independent(_BASES[self.base_name](zeros, 1.0), len(shape))
+
+    @property
+    def bijector(self):
+        """The transform as a `tfb.Bijector`; see `tfflows.bijectors.LayerBijector`."""
+        return self.transform.bijector
+
+    @property
+    def distribution(self):
+        """The flow as a `tfd.TransformedDistribution` over continuous x."""
+        return tfd.TransformedDistribution(self.base, self.bijector)
+
+    # Keras's side.
+
+    def adapt(self, x, context=None, seed=None):
+        """Set the data-dependent state of all layers from one batch x.
+
+        `fit` does it with its first batch, if it was not done before.
+        """
+        x = self._continuous(x, seed)
+        self.transform.adapt(x, self._context(context, x))
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
+
+        x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
+        is the context where x is an array. Arrays are checked as a whole before training starts.
+        """
+        self._check_data(x, y)
+        if self.transform.needs_adapt:
+            self.adapt(*self._first_batch(x, y, kwargs.get("batch_size") or 32))
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`."""
+        self._check_data(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def call(self, inputs, training=False):
+        """`log_prob` of x, or of a pair `(x, context)`; images must be integer pixels."""
+        x, context = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
+        self._check_pixels_dtype(x)
+        return self.log_prob(x, context, training=training)
+
+    def build(self, input_shape=None):
+        """Nothing to do: a flow is built when it is made."""
+
+    def compute_output_shape(self, input_shape):
+        is_pair = isinstance(input_shape[0], (tuple, list))
+        return (input_shape[0] if is_pair else input_shape)[:1]
+
+    def make_train_function(self, force=False):
+        # Otherwise Keras makes the optimizer's slots within the first trace, and traces twice.
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
+    def train_step(self, data):
+        return super().train_step(self._with_context_as_input(data))
+
+    def test_step(self, data):
+        return super().test_step(self._with_context_as_input(data))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        nll = -y_pred if sample_weight is None else -y_pred * tf.cast(sample_weight, y_pred.dtype)
+        # Keras adds the replicas' gradients up.
+        loss = tf.reduce_mean(nll) / tf.distribute.get_strategy().num_replicas_in_sync
+        return loss + sum(self._aggregate_additional_loss(extra) for extra in self.losses)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        self._nll.update_state(-y_pred, sample_weight)
+        if self._bits_per_dim is not None:
+            num_dims = math.prod(self.event_shape)
+            self._bits_per_dim.update_state(-y_pred / (num_dims * math.log(2)), sample_weight)
+        return self.get_metrics_result()
+
+    def summary(self, *args, **kwargs):
+        kwargs.setdefault("expand_nested", True)
+        return super().summary(*args, **kwargs)
+
+    def get_config(self):
+        transform = keras.saving.serialize_keras_object(self.transform)
+        return {"transform": transform, **self._flow_config()}
+
+    @classmethod
+    def from_config(cls, config):
+        if cls is Flow:
+            transform = keras.saving.deserialize_keras_object(config["transform"])
+            config = {**config, "transform": transform}
+        return cls(**config)
+
+    def _flow_config(self):
+        """The hyper-parameters that every flow has."""
+        return {
+            "event_shape": list(self.event_shape),
+            "base": self.base_name,
+            "num_bits": self.num_bits,
+            "context_dim": self.context_dim,
+            "num_classes": self.num_classes,
+            "dtype": self.compute_dtype,
+            "name": self.name,
+        }
+
+    # Checks of what users pass.
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the flow takes a context."""
+        return self.context_dim is not None or self.num_classes is not None
+
+    def _continuous(self, x, seed):
+        """x as a finite tensor of the flow's dtype, integer images dequantised."""
+        x = tf.convert_to_tensor(x)
+        self._check_shape_and_dtype(x.shape, x.dtype)
+        if x.dtype.is_integer and self.num_bits is not None:
+            return dequantize(x, self.num_bits, seed, self.compute_dtype)
+        return require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
+
+    def _check_shape_and_dtype(self, shape, dtype):
+        expected = ("batch", *self.event_shape)
+        if shape.rank is not None and (
+            shape.rank != len(expected) or not shape[1:].is_compatible_with(self.event_shape)
+        ):
+            raise ValueError(
+                f"{self.name} expected x of shape {expected}, but found {tuple(shape)}."
+            )
+        if not (dtype.is_floating or dtype.is_integer):
+            raise ValueError(f"{self.name} expected numbers, but found x of dtype {dtype.name}.")
+        if shape.rank and shape[0] == 0:
+            raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(shape)}.")
+
+    def _check_pixels_dtype(self, x):
+        dtype = tf.as_dtype(x.dtype)
+        if self.num_bits is not None and not dtype.is_integer:
+            raise ValueError(
+                f"{self.name} is an image flow, to be fitted and evaluated on integer pixels in "
+                f"[0, {2**self.num_bits}), but found dtype {dtype.name}. (log_prob takes "
+                "continuous values too.)"
+            )
+
+    def _check_data(self, x, y):
+        """Check a whole array, or what a data set says of its elements."""
+        if isinstance(x, (tuple, list)) and len(x) == 2 and y is None:
+            x, y = x
+        if isinstance(x, tf.data.Dataset):
+            spec = x.element_spec
+            spec = spec[0] if isinstance(spec, tuple) else spec
+            if isinstance(spec, tf.TensorSpec):
+                self._check_shape_and_dtype(spec.shape, spec.dtype)
+                self._check_pixels_dtype(spec)
+        elif isinstance(x, (np.ndarray, list)) or tf.is_tensor(x):
+            x = np.asarray(x)
+            if x.dtype == object or x.dtype.kind in "USb":
+                raise ValueError(f"{self.name} expected numbers, but found x of dtype {x.dtype}.")
+            self._check_shape_and_dtype(tf.TensorShape(x.shape), tf.as_dtype(x.dtype))
+            self._check_pixels_dtype(x)
+            if self.num_bits is None:
+                require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
+            else:
+                require_pixels(tf.convert_to_tensor(x), self.num_bits)
+            self._context(y, x)
+
+    def _context(self, context, x):
+        """The context as the float matrix that the layers take, or `None`."""
+        if not self.is_conditional:
+            if context is not None:
+                raise ValueError(f"{self.name} is not conditional, but was given a context.")
+            return None
+        kind = (
+            f"labels [batch] in [0, {self.num_classes})"
+            if self.num_classes
+            else f"vectors [batch, {self.context_dim}]"
+        )
+        if context is None:
+            raise ValueError(f"{self.name} is conditional and needs a context: {kind}.")
+        context = tf.convert_to_tensor(context)
+        expected = x.shape[:1] if self.num_classes else (x.shape[0], self.context_dim)
+        if not context.shape.is_compatible_with(expected):
+            raise ValueError(
+                f"{self.name} expected as context {kind} for x of shape {tuple(x.shape)}, but "
+                f"found shape {tuple(context.shape)}."
+            )
+        if not self.num_classes:
+            context = tf.cast(context, self.compute_dtype)
+            return require_finite(context, f"{self.name} needs a finite context")
+        if not context.dtype.is_integer:
+            raise ValueError(
+                f"{self.name} expected as context {kind}, but found dtype {context.dtype.name}."
+            )
+        context = require_range(
+            context, self.num_classes, f"{self.name} expected as context {kind}"
+        )
+        return tf.one_hot(context, self.num_classes, dtype=self.compute_dtype)
+
+    def _with_context_as_input(self, data):
+        x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if context is not None:
+            x = (x, context)
+        return x, None, sample_weight
+
+    def _first_batch(self, x, y, batch_size):
+        if isinstance(x, tf.data.Dataset):
+            x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
+        else:
+            x, y = (values if values is None else values[:batch_size] for values in (x, y))
+        return (x, y) if not isinstance(x, (tuple, list)) else tuple(x)

@@ -1,0 +1,105 @@
+"""RealNVP for vectors and flattened images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tfflows.flow import Flow
+from tfflows.flows.coupling import conditioner_dtype, data_layers, flat_size
+from tfflows.layers import AffineCoupling, Chain, coupling_mask
+from tfflows.networks import MLP
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class RealNVP(Flow):
+    """RealNVP: a stack of affine couplings whose parts take turns.
+
+        z -> K affine couplings -> data, with x_b = z_b * exp(s(z_a)) + t(z_a) in each
+
+    Vectors are standardised with the mean and standard deviation of `fit`'s first batch (or of
+    what `adapt` was given); images pass through a logit and are flattened.
+
+    Args:
+        event_shape: shape of one example, at least 2 dimensions in all.
+        num_couplings: K.
+        hidden: sizes of the hidden layers of each conditioner, an MLP whose last layer starts at
+            zero, so that the flow starts as the identity.
+        mask: see `tfflows.layers.coupling_mask`; the couplings alternate in which part they
+            transform.
+        activation: of the conditioners.
+        dropout: rate in the conditioners.
+        log_scale_bound: largest |s|.
+        logit_alpha: for images, see `tfflows.layers.Logit`.
+        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+
+    Raises:
+        ValueError: if an argument is out of its range or the mask does not fit the event.
+
+    Source: Dinh, Sohl-Dickstein and Bengio, "Density estimation using Real NVP", 2017.
+
+    Example:
+        >>> flow = tfflows.RealNVP(event_shape=(2,), num_couplings=4, hidden=(32, 32))
+        >>> flow.sample(3, seed=0).shape
+        TensorShape([3, 2])
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        num_couplings: int = 8,
+        hidden: Sequence[int] = (256, 256),
+        mask: str | Sequence[bool] = "alternating",
+        activation: str = "relu",
+        dropout: float = 0.0,
+        log_scale_bound: float = 2.0,
+        logit_alpha: float = 0.05,
+        base: str = "normal",
+        num_bits: int | None = None,
+        context_dim: int | None = None,
+        num_classes: int | None = None,
+        dtype: str = "float32",
+        **kwargs,
+    ):
+        if num_couplings < 1:
+            raise ValueError(f"num_couplings must be at least 1, but found {num_couplings}.")
+        event_shape = tuple(event_shape)
+        conditions = coupling_mask(mask, flat_size(event_shape))
+        layers = []
+        for i in range(num_couplings):
+            flip = bool(i % 2)
+            num_transformed = int(np.sum(conditions if flip else ~conditions))
+            conditioner = MLP(
+                2 * num_transformed,
+                hidden,
+                activation,
+                dropout,
+                zero_output=True,
+                dtype=conditioner_dtype(dtype),
+            )
+            layers.append(AffineCoupling(conditioner, mask, flip, log_scale_bound, dtype=dtype))
+        layers += data_layers(event_shape, num_bits, logit_alpha, dtype)
+        super().__init__(
+            Chain(layers, dtype=dtype),
+            event_shape,
+            base,
+            num_bits,
+            context_dim,
+            num_classes,
+            dtype,
+            **kwargs,
+        )
+        self._hyper_parameters = {
+            "num_couplings": num_couplings,
+            "hidden": list(hidden),
+            "mask": mask if isinstance(mask, str) else [bool(m) for m in mask],
+            "activation": activation,
+            "dropout": dropout,
+            "log_scale_bound": log_scale_bound,
+            "logit_alpha": logit_alpha,
+        }
+
+    def get_config(self):
+        return {**self._hyper_parameters, **self._flow_config()}

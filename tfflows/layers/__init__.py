@@ -1,0 +1,24 @@
+"""Invertible Keras layers."""
+
+from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.chain import Chain
+from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
+from tfflows.layers.permutation import Permutation, Reverse
+from tfflows.layers.preprocessing import Logit, Rescaling, Reshape, Standardize
+from tfflows.layers.scale import Scale
+
+__all__ = [
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "Chain",
+    "Coupling",
+    "InvertibleLayer",
+    "Logit",
+    "Permutation",
+    "Rescaling",
+    "Reshape",
+    "Reverse",
+    "Scale",
+    "Standardize",
+    "coupling_mask",
+]

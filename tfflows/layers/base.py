@@ -1,0 +1,168 @@
+"""The contract that every invertible layer keeps."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+
+class InvertibleLayer(keras.layers.Layer):
+    """A Keras layer that is an invertible map with a tractable log-determinant.
+
+    Forward goes from the base to the data, `x = f(z)`; inverse from the data to the base,
+    `z = f^-1(x)`. Each direction returns its own log-det in nats, one number per example:
+
+        forward:  x, log|det dx/dz|        inverse:  z, log|det dz/dx|
+
+    A new layer implements `_forward` and `_inverse`, each returning the pair and evaluating its
+    conditioner once. Shapes are checked here, so that no layer has to. Tensors carry exactly one
+    batch dimension; `layer.bijector` is the view with nested batch shapes for TFP. Calling the
+    layer, as in any Keras model, is `forward` without the log-det.
+
+    The layer computes in `dtype` (default float32, whatever Keras's global policy says), so that
+    log-dets stay exact when only the conditioner networks run in low precision.
+
+    Args of both directions:
+        z, x: `[batch, *event_shape]`, the layer's dtype.
+        context: what a conditional flow is conditioned on, `[batch, context_dim]`, or `None`.
+        training: whether dropout and the like are on.
+
+    Raises:
+        ValueError: if the event shape or the dtype is not the one that the layer was built for.
+    """
+
+    def __init__(self, **kwargs):
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+        if self.compute_dtype not in ("float32", "float64"):
+            raise ValueError(
+                f"{type(self).__name__} was given dtype {self.compute_dtype!r}, but log-dets need "
+                "'float32' or 'float64'; give the lower precision to the conditioner instead."
+            )
+
+    # What a new layer implements.
+
+    def _forward(self, z, context, training):
+        raise NotImplementedError(f"{type(self).__name__} has no forward map.")
+
+    def _inverse(self, x, context, training):
+        raise NotImplementedError(f"{type(self).__name__} has no inverse map.")
+
+    def forward_event_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Event shape of x for a given event shape of z."""
+        return tuple(shape)
+
+    def inverse_event_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Event shape of z for a given event shape of x."""
+        return tuple(shape)
+
+    def adapt(self, x, context=None):
+        """Set data-dependent state from one batch and return that batch's `z`.
+
+        Most layers have no such state and only hand the batch on.
+        """
+        return self.inverse_and_log_det(x, context)[0]
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether the layer has data-dependent state that was not set yet."""
+        return False
+
+    # What users call.
+
+    def forward_and_log_det(self, z, context=None, training=False):
+        """Map `z` to `x` and return `x, log|det dx/dz|`."""
+        z = self._checked(z, "z", context)
+        return self._forward(z, context, training)
+
+    def inverse_and_log_det(self, x, context=None, training=False):
+        """Map `x` to `z` and return `z, log|det dz/dx|`."""
+        x = self._checked(x, "x", context)
+        return self._inverse(x, context, training)
+
+    @property
+    def bijector(self):
+        """This layer as a `tfb.Bijector`; its variables are the layer's weights."""
+        # TFP takes seconds to import, and a layer is of use without it.
+        from tfflows.bijectors import LayerBijector
+
+        if getattr(self, "_bijector", None) is None:
+            self._require_built("ask for its bijector")
+            self._bijector = _Untracked(LayerBijector(self))
+        return self._bijector.value
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Event shape of z."""
+        self._require_built("ask for its shapes")
+        return self._latent_shape
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Event shape of x."""
+        return self.forward_event_shape(self.latent_shape)
+
+    # Keras's side of the contract.
+
+    def build(self, z_shape, context_shape=None):
+        self._latent_shape = tuple(z_shape[1:])
+        self.built = True
+
+    def call(self, z, context=None, training=False):
+        return self.forward_and_log_det(z, context, training)[0]
+
+    def compute_output_shape(self, z_shape, context_shape=None):
+        return (z_shape[0], *self.forward_event_shape(z_shape[1:]))
+
+    def _require_built(self, purpose):
+        if not self.built:
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}' is not built yet: call it on a batch or "
+                f"call build((None, *event_shape)) before you {purpose}."
+            )
+
+    def _checked(self, value, name, context):
+        value = self._as_tensor(value, name)
+        if not self.built:
+            shape = tuple(value.shape[1:])
+            if name == "x":
+                shape = self.inverse_event_shape(shape)
+            with tf.init_scope():
+                self.build((None, *shape), None if context is None else (None, context.shape[-1]))
+        expected = self.latent_shape if name == "z" else self.event_shape
+        if value.shape.rank != len(expected) + 1 or not value.shape[1:].is_compatible_with(
+            expected
+        ):
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}' expected {name} of shape "
+                f"{('batch', *expected)}, but found {tuple(value.shape)}."
+            )
+        return value
+
+    def _as_tensor(self, value, name):
+        if not tf.is_tensor(value):
+            return tf.convert_to_tensor(value, self.compute_dtype)
+        if value.dtype != self.compute_dtype:
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}' computes in {self.compute_dtype}, but found "
+                f"{name} of dtype {value.dtype.name}; cast it first."
+            )
+        return tf.convert_to_tensor(value)
+
+
+class _Untracked:
+    """Keeps the bijector view out of Keras's attribute tracking: it owns no weights."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def zero_log_det(x):
+    """Log-det of a volume-preserving map: zeros of shape `[batch]`."""
+    return tf.zeros(tf.shape(x)[:1], x.dtype)
+
+
+def constant_log_det(value, x):
+    """Log-det that is the same for every example, as a tensor of shape `[batch]`."""
+    return tf.fill(tf.shape(x)[:1], tf.cast(value, x.dtype))

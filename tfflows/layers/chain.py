@@ -1,0 +1,109 @@
+"""Composition of invertible layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from tfflows.layers.base import InvertibleLayer
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Chain(InvertibleLayer):
+    """Composition of invertible layers, in the order that sampling runs through them.
+
+        forward:  x = f_n(... f_2(f_1(z)))
+        inverse:  z = f_1^-1(... f_n^-1(x))
+        log-det:  the sum of the layers' log-dets
+
+    The first layer is the one next to the base, as in `keras.Sequential` and contrary to
+    `tfb.Chain`, whose last bijector acts first.
+
+    Args:
+        layers: invertible layers, base first. A layer with one set of weights may appear once.
+
+    Raises:
+        ValueError: if `layers` is empty, holds the same layer twice or something else than
+            an `InvertibleLayer`.
+
+    Example:
+        >>> chain = tfflows.layers.Chain([tfflows.layers.Scale(), tfflows.layers.Reverse()])
+        >>> x, log_det = chain.forward_and_log_det(tf.ones([3, 2]))
+        >>> x.shape, log_det.shape
+        (TensorShape([3, 2]), TensorShape([3]))
+    """
+
+    def __init__(self, layers: Sequence[InvertibleLayer], **kwargs):
+        super().__init__(**kwargs)
+        layers = list(layers)
+        if not layers:
+            raise ValueError("Chain needs at least one layer, but found an empty list.")
+        for layer in layers:
+            if not isinstance(layer, InvertibleLayer):
+                raise ValueError(
+                    f"Chain takes InvertibleLayers, but found {layer!r}; wrap a tfb.Bijector with "
+                    "tfflows.bijectors.BijectorLayer."
+                )
+            if layer.compute_dtype != self.compute_dtype:
+                raise ValueError(
+                    f"Chain computes in {self.compute_dtype}, but its layer '{layer.name}' has "
+                    f"dtype {layer.compute_dtype}; give both the same dtype."
+                )
+        if len({id(layer) for layer in layers}) < len(layers):
+            raise ValueError("Chain found the same layer twice; create one layer for each place.")
+        self.layers = layers
+        # tf.train.Checkpoint does not look into Keras's lists.
+        for i, layer in enumerate(layers):
+            setattr(self, f"layer_{i:03d}", layer)
+
+    def build(self, z_shape, context_shape=None):
+        shape = tuple(z_shape)
+        for layer in self.layers:
+            if not layer.built:
+                layer.build(shape, context_shape)
+            shape = (shape[0], *layer.forward_event_shape(shape[1:]))
+        super().build(z_shape, context_shape)
+
+    def forward_event_shape(self, shape):
+        for layer in self.layers:
+            shape = layer.forward_event_shape(shape)
+        return tuple(shape)
+
+    def inverse_event_shape(self, shape):
+        for layer in reversed(self.layers):
+            shape = layer.inverse_event_shape(shape)
+        return tuple(shape)
+
+    def adapt(self, x, context=None):
+        x = self._checked(x, "x", context)
+        for layer in reversed(self.layers):
+            x = layer.adapt(x, context)
+        return x
+
+    @property
+    def needs_adapt(self):
+        return any(layer.needs_adapt for layer in self.layers)
+
+    def _forward(self, z, context, training):
+        total = 0.0
+        for layer in self.layers:
+            z, log_det = layer.forward_and_log_det(z, context, training)
+            total += log_det
+        return z, total
+
+    def _inverse(self, x, context, training):
+        total = 0.0
+        for layer in reversed(self.layers):
+            x, log_det = layer.inverse_and_log_det(x, context, training)
+            total += log_det
+        return x, total
+
+    def get_config(self):
+        layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
+        return {**super().get_config(), "layers": layers}
+
+    @classmethod
+    def from_config(cls, config):
+        layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+        return cls(**{**config, "layers": layers})
