@@ -22,12 +22,12 @@ class NICE(Flow):
 
     The defaults are the paper's for MNIST: four couplings on alternating positions, networks of
     five hidden layers of 1000 ReLU, a logistic base. Images enter in [0, 1] and flattened;
-    vectors are standardised with `fit`'s first batch.
+    vectors are standardised with `fit`'s first batch, from which the scaling starts too.
 
     Args:
         event_shape: shape of one example, at least 2 dimensions in all.
         num_couplings: K.
-        hidden: sizes of the hidden layers of each coupling's MLP.
+        hidden: sizes of the hidden layers of each coupling's MLP, whose last layer starts at zero.
         mask: see `tfflows.layers.coupling_mask`; the couplings alternate in which part they
             transform.
         activation: of the networks.
@@ -69,7 +69,12 @@ class NICE(Flow):
             flip = bool(i % 2)
             num_transformed = int(np.sum(conditions if flip else ~conditions))
             network = MLP(
-                num_transformed, hidden, activation, dropout, dtype=conditioner_dtype(dtype)
+                num_transformed,
+                hidden,
+                activation,
+                dropout,
+                zero_output=True,
+                dtype=conditioner_dtype(dtype),
             )
             layers.append(AdditiveCoupling(network, mask, flip, dtype=dtype))
         layers += data_layers(event_shape, num_bits, None, dtype)

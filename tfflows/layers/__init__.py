@@ -1,6 +1,6 @@
 """Invertible Keras layers."""
 
-from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
 from tfflows.layers.permutation import Permutation, Reverse
@@ -12,6 +12,7 @@ __all__ = [
     "AffineCoupling",
     "Chain",
     "Coupling",
+    "DataDependentLayer",
     "InvertibleLayer",
     "Logit",
     "Permutation",

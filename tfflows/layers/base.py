@@ -158,6 +158,33 @@ class _Untracked:
         self.value = value
 
 
+class DataDependentLayer(InvertibleLayer):
+    """An invertible layer whose weights start from a batch of data.
+
+    A new one implements `_set_from(x)` beside `_forward` and `_inverse`. Whether it was adapted
+    is saved with the weights, so that a loaded flow is not adapted again.
+    """
+
+    def _set_from(self, x):
+        raise NotImplementedError(f"{type(self).__name__} does not say how data set it.")
+
+    def build(self, z_shape, context_shape=None):
+        self.adapted = self.add_weight(
+            shape=(), initializer="zeros", dtype="bool", trainable=False, name="adapted"
+        )
+        super().build(z_shape, context_shape)
+
+    def adapt(self, x, context=None):
+        x = self._checked(x, "x", context)
+        self._set_from(x)
+        self.adapted.assign(True)
+        return super().adapt(x, context)
+
+    @property
+    def needs_adapt(self):
+        return not bool(self.adapted.numpy())
+
+
 def zero_log_det(x):
     """Log-det of a volume-preserving map: zeros of shape `[batch]`."""
     return tf.zeros(tf.shape(x)[:1], x.dtype)

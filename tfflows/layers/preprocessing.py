@@ -8,7 +8,12 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfflows.layers.base import InvertibleLayer, constant_log_det, zero_log_det
+from tfflows.layers.base import (
+    DataDependentLayer,
+    InvertibleLayer,
+    constant_log_det,
+    zero_log_det,
+)
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -52,7 +57,7 @@ class Rescaling(InvertibleLayer):
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Standardize(InvertibleLayer):
+class Standardize(DataDependentLayer):
     """Affine map to zero mean and unit standard deviation, set from data by `adapt`.
 
         forward:  x = mean + stddev * z
@@ -75,22 +80,12 @@ class Standardize(InvertibleLayer):
         settings = {"shape": z_shape[1:], "trainable": False, "autocast": False}
         self.mean = self.add_weight(initializer="zeros", name="mean", **settings)
         self.stddev = self.add_weight(initializer="ones", name="stddev", **settings)
-        self.adapted = self.add_weight(
-            shape=(), initializer="zeros", dtype="bool", trainable=False, name="adapted"
-        )
         super().build(z_shape, context_shape)
 
-    def adapt(self, x, context=None):
-        x = self._checked(x, "x", context)
+    def _set_from(self, x):
         stddev = tf.math.reduce_std(x, axis=0)
         self.mean.assign(tf.reduce_mean(x, axis=0))
         self.stddev.assign(tf.where(stddev > 0, stddev, tf.ones_like(stddev)))
-        self.adapted.assign(True)
-        return super().adapt(x, context)
-
-    @property
-    def needs_adapt(self):
-        return not bool(self.adapted.numpy())
 
     def _forward(self, z, context, training):
         mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)

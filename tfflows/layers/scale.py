@@ -5,18 +5,20 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tfflows.layers.base import InvertibleLayer, constant_log_det
+from tfflows.layers.base import DataDependentLayer, constant_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Scale(InvertibleLayer):
+class Scale(DataDependentLayer):
     """Learned diagonal scaling, the last layer of NICE.
 
         forward:  x = z * exp(log_scale)
         inverse:  z = x * exp(-log_scale)
         log-det:  sum(log_scale)
 
-    `log_scale` has one entry per dimension of the event and starts at zero.
+    `log_scale` has one entry per dimension of the event. It starts at zero, and `adapt` sets it
+    to the log standard deviation of the batch (to zero where that is constant), which saves Adam
+    the way there when the scales of the data differ by orders of magnitude.
 
     Source: Dinh, Krueger and Bengio, "NICE", 2015, section 3.3 (whose S is `-log_scale`).
 
@@ -33,6 +35,10 @@ class Scale(InvertibleLayer):
             shape=z_shape[1:], initializer="zeros", name="log_scale", autocast=False
         )
         super().build(z_shape, context_shape)
+
+    def _set_from(self, x):
+        stddev = tf.math.reduce_std(x, axis=0)
+        self.log_scale.assign(tf.math.log(tf.where(stddev > 0, stddev, tf.ones_like(stddev))))
 
     def _forward(self, z, context, training):
         s = tf.convert_to_tensor(self.log_scale)

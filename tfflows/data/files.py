@@ -1,0 +1,159 @@
+"""Data sets of the user's own: NumPy files, folders of images, and TensorFlow Datasets."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from tfflows.data.arrays import make_dataset, reduce_bits
+from tfflows.data.dataset import SPLITS, Dataset
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+LICENCE = "Its licence is that of its source."
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` by key, or a `.npy` under the key "x"; pickles are refused.
+
+    Raises:
+        ValueError: where the file is no NumPy file, is damaged or holds objects.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"x": loaded}
+        with loaded:
+            return dict(loaded)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"File {str(path)!r} cannot be read ({error}): expected a NumPy file of plain numbers."
+        ) from error
+
+
+def read_numpy(path: Path, num_bits: int, seed: int) -> Dataset:
+    """Data set of a `.npy` or `.npz` file; `load` lists the keys."""
+    arrays = read_arrays(path)
+    if "x" in arrays:
+        splits = {"train": (arrays["x"], arrays.get("y"))}
+    else:
+        splits = {
+            split: (arrays[key], arrays.get(f"y_{split}"))
+            for split in SPLITS
+            for key in (split, f"x_{split}")
+            if key in arrays
+        }
+    if "train" not in splits:
+        raise ValueError(
+            f"File {str(path)!r} has the keys {sorted(arrays)}: expected x (and y), or train, "
+            f"validation and test, or x_train and x_test (and y_train and y_test)."
+        )
+    return make_dataset(path.stem, f"Read from {path.name}. {LICENCE}", splits, num_bits, seed)
+
+
+def read_folder(path: Path, num_bits: int, seed: int) -> Dataset:
+    """Data set of a folder of images; `load` says how it is laid out."""
+    folders = {entry.name for entry in path.iterdir() if entry.is_dir()}
+    if "train" in folders:
+        if not folders <= set(SPLITS):
+            raise ValueError(
+                f"Folder {str(path)!r} has {sorted(folders - set(SPLITS))} beside 'train': "
+                f"expected no folders but train, validation and test."
+            )
+        roots = {split: path / split for split in SPLITS if split in folders}
+    else:
+        roots = {"train": path}
+    files = {split: _image_files(root) for split, root in roots.items()}
+    # One level down is a class, if no image lies outside of one.
+    parts = {split: [f.relative_to(roots[split]).parts for f in files[split]] for split in roots}
+    labelled = all(len(p) > 1 for split in roots for p in parts[split])
+    classes = sorted({p[0] for split in roots for p in parts[split]}) if labelled else []
+    first = files["train"][0]
+    shape = _read_image(first).shape
+    splits = {}
+    for split, names in files.items():
+        images = np.empty((len(names), *shape), "uint8")
+        for i, name in enumerate(names):
+            image = _read_image(name)
+            if image.shape != shape:
+                raise ValueError(
+                    f"Image {str(name)!r} has the shape {image.shape}: expected {shape}, as "
+                    f"{str(first)!r} has."
+                )
+            images[i] = image
+        y = np.array([classes.index(p[0]) for p in parts[split]]) if labelled else None
+        splits[split] = (reduce_bits(images, num_bits), y)
+    return make_dataset(
+        path.resolve().name,
+        f"Images of the folder {path.resolve().name}, {num_bits} bits a pixel. {LICENCE}",
+        splits,
+        num_bits,
+        seed,
+    )
+
+
+def _image_files(folder: Path) -> list[Path]:
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise ValueError(
+            f"Folder {str(folder)!r} holds no images: expected files ending in "
+            f"{', '.join(IMAGE_SUFFIXES)}."
+        )
+    return files
+
+
+def _read_image(path: Path) -> np.ndarray:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            f"Image {str(path)!r} needs Pillow, which is not installed: pip install tfflows[data]."
+        ) from error
+    try:
+        with Image.open(path) as image:
+            mode, pixels = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:  # PIL's ways to say that it is damaged
+        raise ValueError(
+            f"Image {str(path)!r} cannot be read ({error}): expected a whole image file."
+        ) from error
+    if mode not in ("L", "RGB"):
+        raise ValueError(f"Image {str(path)!r} has the mode {mode!r}: expected 'L' or 'RGB'.")
+    return pixels[..., None] if mode == "L" else pixels
+
+
+def read_tfds(name: str, root: Path | None, num_bits: int, seed: int) -> Dataset:
+    """Images (and labels) of a TensorFlow Datasets name.
+
+    Raises:
+        ImportError: where tensorflow_datasets is not installed.
+        ValueError: where the data set has no split "train" or no feature "image".
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            f"'tfds:{name}' needs tensorflow_datasets, which is not installed: "
+            f"pip install tfflows[data]."
+        ) from error
+    found = tfds.as_numpy(tfds.load(name, batch_size=-1, data_dir=root))
+    if "train" not in found:
+        raise ValueError(f"'tfds:{name}' has the splits {sorted(found)}: expected 'train'.")
+    splits = {}
+    for split in SPLITS:
+        if split not in found:
+            continue
+        features = found[split]
+        if "image" not in features:
+            raise ValueError(
+                f"'tfds:{name}' has the features {sorted(features)}: expected 'image'."
+            )
+        splits[split] = (reduce_bits(features["image"], num_bits), features.get("label"))
+    return make_dataset(
+        f"tfds:{name}",
+        f"Images of TensorFlow Datasets' {name}, {num_bits} bits a pixel. {LICENCE}",
+        splits,
+        num_bits,
+        seed,
+    )

@@ -1,0 +1,69 @@
+"""What happens beside the steps of `fit`: logs, checkpoints, pictures."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tfflows import plots
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Draw samples after some epochs: the newest picture in a file, all of them in TensorBoard.
+
+    Args:
+        path: PNG file.
+        every: epochs between two pictures; the last epoch is always drawn.
+        log_dir: TensorBoard's folder, or `None`.
+    """
+
+    def __init__(self, path, every: int = 1, log_dir=None):
+        super().__init__()
+        self.path = Path(path)
+        self.every = every
+        self._writer = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+            return
+        # The same seed every time, so that pictures differ by training alone.
+        plots.save_samples(self.model, self.path, seed=0)
+        if self._writer is not None:
+            picture = tf.io.decode_png(self.path.read_bytes(), channels=3)
+            with self._writer.as_default():
+                tf.summary.image("samples", picture[tf.newaxis], step=epoch)
+
+
+class Progress(keras.callbacks.Callback):
+    """One line per epoch; it also adds the epoch's `seconds` to the logs.
+
+    Args:
+        write: takes the line.
+    """
+
+    def __init__(self, write=print):
+        super().__init__()
+        self._write = write
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.perf_counter() - self._start
+        name = "bits_per_dim" if "bits_per_dim" in logs else "nll"
+        epochs = self.params["epochs"]
+        done = (epoch + 1) * 20 // epochs
+        self._write(
+            f"[{'#' * done}{'.' * (20 - done)}] epoch {epoch + 1}/{epochs}  {name} "
+            f"{logs[name]:.4f}  validation {logs['val_' + name]:.4f}  {logs['seconds']:.1f} s, "
+            f"about {logs['seconds'] * (epochs - epoch - 1):.0f} s left"
+        )
+
+
+def tensorboard_is_installed() -> bool:
+    """TensorFlow does not bring TensorBoard along."""
+    return importlib.util.find_spec("tensorboard") is not None

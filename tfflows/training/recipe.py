@@ -1,0 +1,114 @@
+"""Recipes: everything that decides how a flow is trained, in one JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfflows.data import Dataset
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train a flow.
+
+    Attributes:
+        flow: name of a flow in `tfflows`, e.g. `"RealNVP"`.
+        data: what `tfflows.data.load` takes, e.g. `"digits"` or a path.
+        config: hyper-parameters of the flow; event shape, bits and classes come from the data.
+        conditional: whether to condition on the data set's labels.
+        epochs: passes over the training split.
+        batch_size: examples per step, over all replicas.
+        learning_rate: Adam's, at the start; it falls to zero along a cosine over the epochs.
+        weight_decay: AdamW's decoupled decay of the networks' kernels.
+        global_clipnorm: largest norm of the whole gradient, `None` for no clipping.
+        jit_compile: compile the step with XLA, which pays for flows of vectors.
+        seed: of the initial weights, the order of the data and the noise.
+        expected: the figure that the recipe should reach, and where it comes from.
+        cost: what it takes, e.g. "4 minutes on 2 CPU cores".
+    """
+
+    flow: str
+    data: str
+    config: dict = field(default_factory=dict)
+    conditional: bool = False
+    epochs: int = 100
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    global_clipnorm: float | None = None
+    jit_compile: bool = False
+    seed: int = 0
+    expected: str = ""
+    cost: str = ""
+
+    def __post_init__(self):
+        positive = {"epochs": self.epochs, "batch_size": self.batch_size}
+        for name, value in positive.items():
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"A recipe's {name} must be an integer of at least 1, but found {value!r}."
+                )
+        if not self.learning_rate > 0:
+            raise ValueError(
+                f"A recipe's learning_rate must be positive, but found {self.learning_rate!r}."
+            )
+
+    @classmethod
+    def from_file(cls, path) -> Recipe:
+        """Read a recipe from JSON.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is not valid JSON, or has unknown or missing keys.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no recipe at {path}.")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"The recipe {path} is not valid JSON: {error}.") from error
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        missing = sorted({"flow", "data"} - set(values))
+        if unknown or missing:
+            raise ValueError(
+                f"The recipe {path} has unknown keys {unknown} and lacks {missing}; known are "
+                f"{sorted(known)}."
+            )
+        return cls(**values)
+
+    def to_file(self, path) -> None:
+        """Write the recipe as JSON."""
+        text = json.dumps(dataclasses.asdict(self), indent=2)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    def replace(self, **changes) -> Recipe:
+        """A copy with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+    def build_flow(self, data: Dataset):
+        """A new, untrained flow for a data set, reproducible from the seed."""
+        import keras
+
+        import tfflows
+
+        flow_class = getattr(tfflows.flows, self.flow, None)
+        if self.flow not in tfflows.flows.__all__ or flow_class is None:
+            raise ValueError(
+                f"A recipe's flow must be one of {tfflows.flows.__all__}, but found {self.flow!r}."
+            )
+        if self.conditional and data.num_classes is None:
+            raise ValueError(
+                f"The recipe is conditional, but the data set {data.name!r} has no labels."
+            )
+        keras.utils.set_random_seed(self.seed)
+        return flow_class(
+            event_shape=data.event_shape,
+            num_bits=data.num_bits,
+            num_classes=data.num_classes if self.conditional else None,
+            **self.config,
+        )

@@ -1,0 +1,201 @@
+"""From a finished training run to the folder of a zoo entry, every figure measured here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from zoo.loading import WEIGHTS, sha256_of
+
+_MODELS = Path(__file__).parent / "models"
+_NUM_DRAWS = 10
+
+
+def publish(
+    run, name: str, summary: str, comparison: str = "", source: str = "", folder=None, data=None
+) -> Path:
+    """Measure a trained flow on the test split and write its entry.
+
+    The entry holds `config.json`, `model.weights.h5`, `recipe.json`, `metadata.json`, `card.md`,
+    `reference.npz` and `samples.png`. The test split is looked at here and nowhere before.
+
+    Args:
+        run: folder that `tfflows.training.train` has finished.
+        name: of the entry.
+        summary: the card's first line: what it is, and whether data or budget were less than in
+            the paper.
+        comparison: what the figures are to be compared with, and the gap.
+        source: the paper.
+        folder: to write, by default the package's own `zoo/models/NAME`.
+        data: instead of loading the recipe's data set.
+
+    Raises:
+        FileNotFoundError: if the run is not finished.
+        FileExistsError: if the entry exists; it is not overwritten.
+    """
+    from tfflows import data as datasets
+    from tfflows import plots
+    from tfflows.training import Recipe
+    from zoo import reference
+
+    run = Path(run)
+    folder = Path(folder or _MODELS / name)
+    if folder.exists():
+        raise FileExistsError(f"The entry {folder} exists; delete it first to publish it anew.")
+    if not (run / "run.json").is_file():
+        raise FileNotFoundError(f"The run in {run} is not finished: it has no run.json.")
+    recipe = Recipe.from_file(run / "recipe.json")
+    data = data or datasets.load(recipe.data)
+    flow = recipe.build_flow(data)
+    flow.load_weights(run / "best.weights.h5")
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
+        entry = Path(parent) / name
+        entry.mkdir()
+        _write_json(entry / "config.json", {"flow": recipe.flow, "config": flow.get_config()})
+        flow.save_weights(entry / WEIGHTS)
+        recipe.to_file(entry / "recipe.json")
+        np.savez_compressed(entry / "reference.npz", **reference.compute(flow))
+        plots.save_samples(flow, entry / "samples.png", n=100)
+        facts = {
+            "name": name,
+            "summary": summary,
+            "source": source,
+            "comparison": comparison,
+            "data": {"name": data.name, "description": data.description},
+            **_measure(flow, data, recipe.conditional),
+            "subset_nll": reference.subset_nll(flow, data, recipe.conditional),
+            "training": {**json.loads((run / "run.json").read_text()), "hardware": _hardware()},
+            "parameters": int(sum(np.prod(w.shape) for w in flow.trainable_weights)),
+            "weights": {
+                "file": WEIGHTS,
+                "sha256": sha256_of(entry / WEIGHTS),
+                "bytes": (entry / WEIGHTS).stat().st_size,
+                "license": "Apache-2.0",
+            },
+        }
+        _write_json(entry / "metadata.json", facts)
+        (entry / "card.md").write_text(card_text(facts, recipe, flow), encoding="utf-8")
+        shutil.move(entry, folder)
+    return folder
+
+
+def _measure(flow, data, is_conditional: bool) -> dict:
+    """Figures on the test split, and of the baselines on the same examples."""
+    from tfflows import evaluate
+    from tfflows.data import toy
+
+    x, y = data.test
+    context = y if is_conditional else None
+    baselines = {
+        "full-covariance Gaussian, fitted to the (dequantised) training split": dataclasses.asdict(
+            evaluate.gaussian_likelihood(data.train.x, x, data.num_bits)
+        )
+    }
+    exact_log_prob = getattr(toy, f"{data.name}_log_prob", None)
+    if exact_log_prob is not None:
+        exact = evaluate.Likelihood.of(-exact_log_prob(x), num_dims=None, num_draws=0)
+        baselines["exact density"] = dataclasses.asdict(exact)
+    few = slice(0, 16)
+    points = x[few] if data.num_bits is None else x[few] + np.float32(0.5)
+    few_context = None if context is None else context[few]
+    return {
+        "split": "test",
+        "num_bits": data.num_bits,
+        "likelihood": dataclasses.asdict(evaluate.likelihood(flow, x, context, _NUM_DRAWS)),
+        "baselines": baselines,
+        "round_trip_error": evaluate.round_trip_error(flow, points, few_context),
+    }
+
+
+def card_text(facts: dict, recipe, flow) -> str:
+    """The card, in Markdown, of what `metadata.json` says."""
+    measured, training = facts["likelihood"], facts["training"]
+    rows = {
+        "data": facts["data"]["description"],
+        "measured on": f"test split, {measured['num_examples']} examples, used for nothing else",
+        "negative log-likelihood": _figure(measured),
+        **{name: _figure(value) for name, value in facts["baselines"].items()},
+        "estimator": _estimator(facts),
+        "parameters": f"{facts['parameters']:,}",
+        "training": f"{training['epochs']} epochs, best on validation: epoch "
+        f"{training['best_epoch']}; {training['seconds'] / 60:.1f} minutes on "
+        f"{training['hardware']}",
+        "round trip": f"largest |decode(encode(x)) - x| of 16 test examples: "
+        f"{facts['round_trip_error']:.1e} (in units of x)",
+        "weights": f"{facts['weights']['bytes'] / 1e6:.2f} MB, {facts['weights']['license']}, "
+        f"SHA-256 {facts['weights']['sha256']}",
+    }
+    if facts["comparison"]:
+        rows["comparison"] = facts["comparison"]
+    if facts["source"]:
+        rows["paper"] = facts["source"]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    context = ", context=3" if flow.num_classes else ""
+    return f"""# {facts["name"]}
+
+{facts["summary"]}
+
+![samples](samples.png)
+
+| | |
+| --- | --- |
+{table}
+
+## Use
+
+```python
+import zoo
+
+flow = zoo.load("{facts["name"]}")
+x = flow.sample(16, seed=0{context})
+log_prob = flow.log_prob(x{", context=[3] * 16" if context else ""})  # nats
+```
+
+## Recipe
+
+`tfflows train {facts["name"]}` trains it anew: `{recipe.flow}` with
+`{json.dumps(recipe.config)}`, AdamW from {recipe.learning_rate:g} to 0 along a cosine, weight decay
+{recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, seed {recipe.seed}. The
+weights are those of the epoch with the lowest validation loss.
+"""
+
+
+def _figure(likelihood: dict) -> str:
+    text = f"{likelihood['nll']:.4f} ± {likelihood['standard_error']:.4f} nats"
+    if likelihood["bits_per_dim"] is not None:
+        text += (
+            f"; {likelihood['bits_per_dim']:.4f} ± "
+            f"{likelihood['bits_per_dim_standard_error']:.4f} bits/dim"
+        )
+    return text
+
+
+def _estimator(facts: dict) -> str:
+    if facts["num_bits"] is None:
+        return "exact log-density; mean and standard error over the examples"
+    draws = facts["likelihood"]["num_draws"]
+    return (
+        f"uniform dequantisation of {facts['num_bits']}-bit pixels, {draws} draws per image, an "
+        "upper bound of the discrete negative log-likelihood; mean and standard error over the "
+        "images. The Gaussian: one draw"
+    )
+
+
+def _hardware() -> str:
+    import tensorflow as tf
+
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {gpus or 'no'} GPU, shared"
+
+
+def _write_json(path: Path, value: dict) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

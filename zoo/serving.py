@@ -1,0 +1,44 @@
+"""From an entry to a model server's folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from zoo.catalog import folder_of
+from zoo.loading import load
+
+
+def export(name: str, directory, version: int = 1) -> Path:
+    """Write an entry as a SavedModel to `directory/name/version/`, as model servers expect it.
+
+    Args:
+        name: see `zoo.list()`.
+        directory: the server's model folder, made if need be.
+        version: a positive integer.
+
+    Returns:
+        Path of the SavedModel; `assets.extra/card.md` in it is the entry's card.
+
+    Raises:
+        ValueError: for an unknown name or a version below 1.
+        FileExistsError: if that version exists; it is not overwritten.
+        OSError: if the folder cannot be written; nothing is left behind then.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = zoo.export("realnvp_moons", folder)
+        ...     model = tf.saved_model.load(path)
+        ...     model.log_prob(tf.zeros([3, 2]))["log_prob"].shape
+        TensorShape([3])
+    """
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"A version is an integer of at least 1, but found {version!r}.")
+    from tfflows import export as exporter
+
+    path = exporter.save(load(name), Path(directory) / name / str(version))
+    extra = path / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    shutil.copy(folder_of(name) / "card.md", extra / "card.md")
+    return path

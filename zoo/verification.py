@@ -1,0 +1,116 @@
+"""Does an entry still compute what it computed when it was published?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.catalog import folder_of, metadata, recipe
+from zoo.loading import load
+
+# Relative to the largest absolute value of the reference tensor; float32 sums over hundreds of
+# dimensions in another order, on another processor, stay well below.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison: its name, the deviation found, what is allowed, and the outcome."""
+
+    name: str
+    deviation: float | None
+    tolerance: float
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the deviation is within the tolerance; a check that was left out counts as ok."""
+        return self.deviation is None or bool(self.deviation <= self.tolerance)
+
+    def __str__(self):
+        if self.deviation is None:
+            return f"left out  {self.name}: {self.note}"
+        outcome = "ok      " if self.ok else "DRIFTED "
+        return f"{outcome}  {self.name}: {self.deviation:.2e} (allowed {self.tolerance:.0e})"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All checks of one entry; printing it says what drifted."""
+
+    name: str
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing drifted."""
+        return all(check.ok for check in self.checks)
+
+    def __str__(self):
+        return "\n".join([self.name, *(f"  {check}" for check in self.checks)])
+
+
+def verify(name: str, data=None) -> Verification:
+    """Recompute an entry's reference tensors, its round trip and the likelihood of a subset.
+
+    Deviations are relative to the largest absolute value of the reference. The likelihood is that
+    of the first 256 test examples, with the published dequantisation noise.
+
+    Args:
+        name: see `zoo.list()`.
+        data: a `tfflows.data.Dataset` for the likelihood; by default the entry's own, which is
+            left out, and said so, if it is not on this machine.
+
+    Returns:
+        A `Verification`; its `ok` tells whether all is as published.
+
+    Raises:
+        ValueError: for an unknown name, or weights that are truncated or altered.
+
+    Example:
+        >>> print(zoo.verify("realnvp_moons"))  # doctest: +ELLIPSIS
+        realnvp_moons
+          ok        log_prob: ... (allowed 1e-04)
+          ok        z: ... (allowed 1e-04)
+          ok        samples: ... (allowed 1e-04)
+          ok        round trip: ... (allowed 1e-04)
+          ok        likelihood of 256 test examples: ... (allowed 1e-04)
+    """
+    from zoo import reference
+
+    flow = load(name)
+    with np.load(folder_of(name) / "reference.npz", allow_pickle=False) as file:
+        published = dict(file)
+    found = reference.compute(flow, published["x"])
+    checks = [
+        Check(key, _deviation(found[key], published[key]), TOLERANCE)
+        for key in ("log_prob", "z", "samples")
+    ]
+    decoded = flow.decode(published["z"], published.get("context")).numpy()
+    checks.append(Check("round trip", _deviation(decoded, published["x"]), TOLERANCE))
+    checks.append(_check_likelihood(name, flow, data))
+    return Verification(name, tuple(checks))
+
+
+def _check_likelihood(name: str, flow, data) -> Check:
+    from tfflows import data as datasets
+    from zoo import reference
+
+    title = f"likelihood of {reference.NUM_SUBSET} test examples"
+    how = recipe(name)
+    if data is None:
+        try:
+            data = datasets.load(how.data, download=False)
+        except FileNotFoundError as error:
+            return Check(title, None, TOLERANCE, str(error))
+    found = reference.subset_nll(flow, data, how.conditional)
+    return Check(title, _deviation(found, metadata(name)["subset_nll"]), TOLERANCE)
+
+
+def _deviation(found, published) -> float:
+    found, published = np.asarray(found, "float64"), np.asarray(published, "float64")
+    if found.shape != published.shape:
+        return float("inf")
+    deviation = np.max(np.abs(found - published)) / np.max(np.abs(published))
+    return float("inf") if np.isnan(deviation) else float(deviation)
