@@ -178,7 +178,7 @@ def _flow(name: str):
     import keras
 
     import tfflows.flow
-    import tfflows.flows  # noqa: F401 - registers the classes that the file names
+    import tfflows.flows  # registers the classes that the file names
 
     flow = keras.models.load_model(name)
     if not isinstance(flow, tfflows.flow.Flow):

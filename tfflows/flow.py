@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfflows.checks import require_finite, require_range
-from tfflows.dequantization import dequantize, require_pixels, stateless_seed
+from tfflows.checks import require_finite
+from tfflows.dequantization import stateless_seed
+from tfflows.inputs import FlowInputs
 from tfflows.layers.base import InvertibleLayer
 
 tfd = tfp.distributions
@@ -20,7 +21,7 @@ _BASES = {"normal": tfd.Normal, "logistic": tfd.Logistic}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Flow(keras.Model):
+class Flow(FlowInputs, keras.Model):
     """Normalizing flow: an exact density, a sampler and a Keras model.
 
         x = f(z), z ~ base
@@ -223,7 +224,7 @@ class Flow(keras.Model):
 
     def call(self, inputs, training=False):
         """`log_prob` of x, or of a pair `(x, context)`; images must be integer pixels."""
-        x, context = inputs if isinstance(inputs, (tuple, list)) else (inputs, None)
+        x, context = inputs if isinstance(inputs, tuple) else (inputs, None)
         self._check_pixels_dtype(x)
         return self.log_prob(x, context, training=training)
 
@@ -231,7 +232,7 @@ class Flow(keras.Model):
         """Nothing to do: a flow is built when it is made."""
 
     def compute_output_shape(self, input_shape):
-        is_pair = isinstance(input_shape[0], (tuple, list))
+        is_pair = isinstance(input_shape[0], tuple)
         return (input_shape[0] if is_pair else input_shape)[:1]
 
     def make_train_function(self, force=False):
@@ -287,96 +288,7 @@ class Flow(keras.Model):
             "name": self.name,
         }
 
-    # Checks of what users pass.
-
-    @property
-    def is_conditional(self) -> bool:
-        """Whether the flow takes a context."""
-        return self.context_dim is not None or self.num_classes is not None
-
-    def _continuous(self, x, seed):
-        """x as a finite tensor of the flow's dtype, integer images dequantised."""
-        x = tf.convert_to_tensor(x)
-        self._check_shape_and_dtype(x.shape, x.dtype)
-        if x.dtype.is_integer and self.num_bits is not None:
-            return dequantize(x, self.num_bits, seed, self.compute_dtype)
-        return require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
-
-    def _check_shape_and_dtype(self, shape, dtype):
-        expected = ("batch", *self.event_shape)
-        if shape.rank is not None and (
-            shape.rank != len(expected) or not shape[1:].is_compatible_with(self.event_shape)
-        ):
-            raise ValueError(
-                f"{self.name} expected x of shape {expected}, but found {tuple(shape)}."
-            )
-        if not (dtype.is_floating or dtype.is_integer):
-            raise ValueError(f"{self.name} expected numbers, but found x of dtype {dtype.name}.")
-        if shape.rank and shape[0] == 0:
-            raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(shape)}.")
-
-    def _check_pixels_dtype(self, x):
-        dtype = tf.as_dtype(x.dtype)
-        if self.num_bits is not None and not dtype.is_integer:
-            raise ValueError(
-                f"{self.name} is an image flow, to be fitted and evaluated on integer pixels in "
-                f"[0, {2**self.num_bits}), but found dtype {dtype.name}. (log_prob takes "
-                "continuous values too.)"
-            )
-
-    def _check_data(self, x, y):
-        """Check a whole array, or what a data set says of its elements."""
-        if isinstance(x, (tuple, list)) and len(x) == 2 and y is None:
-            x, y = x
-        if isinstance(x, tf.data.Dataset):
-            spec = x.element_spec
-            spec = spec[0] if isinstance(spec, tuple) else spec
-            if isinstance(spec, tf.TensorSpec):
-                self._check_shape_and_dtype(spec.shape, spec.dtype)
-                self._check_pixels_dtype(spec)
-        elif isinstance(x, (np.ndarray, list)) or tf.is_tensor(x):
-            x = np.asarray(x)
-            if x.dtype == object or x.dtype.kind in "USb":
-                raise ValueError(f"{self.name} expected numbers, but found x of dtype {x.dtype}.")
-            self._check_shape_and_dtype(tf.TensorShape(x.shape), tf.as_dtype(x.dtype))
-            self._check_pixels_dtype(x)
-            if self.num_bits is None:
-                require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
-            else:
-                require_pixels(tf.convert_to_tensor(x), self.num_bits)
-            self.layer_context(y, x)
-
-    def layer_context(self, context, x):
-        """The context as the float matrix that the layers take, or `None`."""
-        if not self.is_conditional:
-            if context is not None:
-                raise ValueError(f"{self.name} is not conditional, but was given a context.")
-            return None
-        kind = (
-            f"labels [batch] in [0, {self.num_classes})"
-            if self.num_classes
-            else f"vectors [batch, {self.context_dim}]"
-        )
-        if context is None:
-            raise ValueError(f"{self.name} is conditional and needs a context: {kind}.")
-        context = tf.convert_to_tensor(context)
-        expected = x.shape[:1] if self.num_classes else (x.shape[0], self.context_dim)
-        if not context.shape.is_compatible_with(expected):
-            raise ValueError(
-                f"{self.name} expected as context {kind} for x of shape {tuple(x.shape)}, but "
-                f"found shape {tuple(context.shape)}."
-            )
-        if not self.num_classes:
-            context = tf.cast(context, self.compute_dtype)
-            return require_finite(context, f"{self.name} needs a finite context")
-        if not context.dtype.is_integer:
-            raise ValueError(
-                f"{self.name} expected as context {kind}, but found dtype {context.dtype.name}."
-            )
-        context = require_range(
-            context, self.num_classes, f"{self.name} expected as context {kind}"
-        )
-        return tf.one_hot(context, self.num_classes, dtype=self.compute_dtype)
+    # Helpers.
 
     def _with_context_as_input(self, data):
         x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -387,6 +299,10 @@ class Flow(keras.Model):
     def _first_batch(self, x, y, batch_size):
         if isinstance(x, tf.data.Dataset):
             x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
-        else:
-            x, y = (values if values is None else values[:batch_size] for values in (x, y))
-        return (x, y) if not isinstance(x, (tuple, list)) else tuple(x)
+        elif not (isinstance(x, (tuple, list, np.ndarray)) or tf.is_tensor(x)):
+            raise ValueError(
+                f"{self.name} has layers that start from data, but cannot look ahead into "
+                f"{type(x).__name__}; call adapt with one batch before fit."
+            )
+        pair = x if isinstance(x, tuple) else (x, y)
+        return tuple(values if values is None else values[:batch_size] for values in pair)

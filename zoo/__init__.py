@@ -1,7 +1,7 @@
 """A registry of pretrained flows: load, look at, check and export them by name."""
 
 from zoo.catalog import card, metadata, names, recipe, register
-from zoo.catalog import names as list  # noqa: A004 - zoo.list is what people look for
+from zoo.catalog import names as list
 from zoo.loading import load
 from zoo.publishing import publish
 from zoo.serving import export

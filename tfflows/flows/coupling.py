@@ -12,14 +12,13 @@ def data_layers(
 ) -> list[InvertibleLayer]:
     """Layers from a flat, roughly standardised event to the data.
 
-    Images: `logit` (if `logit_alpha` is given), pixels to the unit interval, and the shape.
-    Other data: standardisation by `adapt`, and the shape.
+    Standardisation by `adapt` comes first. For images, between it and the pixels, a logit of the
+    unit interval if `logit_alpha` is given.
     """
-    if num_bits is None:
-        layers = [Standardize(dtype=dtype)]
-    else:
-        layers = [] if logit_alpha is None else [Logit(logit_alpha, dtype=dtype)]
-        layers.append(Rescaling(2.0**num_bits, dtype=dtype))
+    is_image = num_bits is not None
+    layers = [Standardize(prior_examples=1.0 if is_image else 0.0, dtype=dtype)]
+    if is_image and logit_alpha is not None:
+        layers += [Logit(logit_alpha, dtype=dtype), Rescaling(2.0**num_bits, dtype=dtype)]
     if len(event_shape) > 1:
         layers.append(Reshape(event_shape, dtype=dtype))
     return layers

@@ -21,8 +21,8 @@ class NICE(Flow):
         log p(x) = log base(z) - sum(log_scale) + constants of the pixel scale
 
     The defaults are the paper's for MNIST: four couplings on alternating positions, networks of
-    five hidden layers of 1000 ReLU, a logistic base. Images enter in [0, 1] and flattened;
-    vectors are standardised with `fit`'s first batch, from which the scaling starts too.
+    five hidden layers of 1000 ReLU, a logistic base. Events are flattened and standardised with
+    `fit`'s first batch (or with what `adapt` was given); the diagonal scaling starts from it too.
 
     Args:
         event_shape: shape of one example, at least 2 dimensions in all.
@@ -64,7 +64,7 @@ class NICE(Flow):
             raise ValueError(f"num_couplings must be at least 1, but found {num_couplings}.")
         event_shape = tuple(event_shape)
         conditions = coupling_mask(mask, flat_size(event_shape))
-        layers = [Scale(dtype=dtype)]
+        layers = [Scale(factor=10.0, dtype=dtype)]
         for i in range(num_couplings):
             flip = bool(i % 2)
             num_transformed = int(np.sum(conditions if flip else ~conditions))

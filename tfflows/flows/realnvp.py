@@ -19,8 +19,8 @@ class RealNVP(Flow):
 
         z -> K affine couplings -> data, with x_b = z_b * exp(s(z_a)) + t(z_a) in each
 
-    Vectors are standardised with the mean and standard deviation of `fit`'s first batch (or of
-    what `adapt` was given); images pass through a logit and are flattened.
+    Events are flattened and standardised with the mean and standard deviation of `fit`'s first
+    batch (or of what `adapt` was given); images pass through a logit before that.
 
     Args:
         event_shape: shape of one example, at least 2 dimensions in all.

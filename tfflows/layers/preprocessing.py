@@ -68,6 +68,14 @@ class Standardize(DataDependentLayer):
     not trained. Before `adapt` they are 0 and 1. A constant dimension keeps a standard deviation
     of 1.
 
+    Args:
+        prior_examples: weight, in examples, of the variance averaged over all dimensions, with
+            which that of each dimension is mixed. Pixels need it: one that is dark in the whole
+            batch would otherwise be blown up beyond measure in the first image where it is not.
+
+    Raises:
+        ValueError: if `prior_examples` is negative.
+
     Example:
         >>> layer = tfflows.layers.Standardize()
         >>> z = layer.adapt(tf.constant([[0.0, 10.0], [4.0, 30.0]]))
@@ -76,6 +84,14 @@ class Standardize(DataDependentLayer):
          [ 1.  1.]]
     """
 
+    def __init__(self, prior_examples: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        if not prior_examples >= 0:
+            raise ValueError(
+                f"Standardize needs prior_examples of at least 0, but found {prior_examples}."
+            )
+        self.prior_examples = float(prior_examples)
+
     def build(self, z_shape, context_shape=None):
         settings = {"shape": z_shape[1:], "trainable": False, "autocast": False}
         self.mean = self.add_weight(initializer="zeros", name="mean", **settings)
@@ -83,9 +99,11 @@ class Standardize(DataDependentLayer):
         super().build(z_shape, context_shape)
 
     def _set_from(self, x):
-        stddev = tf.math.reduce_std(x, axis=0)
+        variance = tf.math.reduce_variance(x, axis=0)
+        n, prior = tf.cast(tf.shape(x)[0], x.dtype), self.prior_examples
+        variance = (n * variance + prior * tf.reduce_mean(variance)) / (n + prior)
         self.mean.assign(tf.reduce_mean(x, axis=0))
-        self.stddev.assign(tf.where(stddev > 0, stddev, tf.ones_like(stddev)))
+        self.stddev.assign(tf.where(variance > 0, tf.sqrt(variance), tf.ones_like(variance)))
 
     def _forward(self, z, context, training):
         mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)
@@ -94,6 +112,9 @@ class Standardize(DataDependentLayer):
     def _inverse(self, x, context, training):
         mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)
         return (x - mean) / stddev, constant_log_det(-tf.reduce_sum(tf.math.log(stddev)), x)
+
+    def get_config(self):
+        return {**super().get_config(), "prior_examples": self.prior_examples}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -1,0 +1,106 @@
+"""What users pass to a flow: checked, and made into what layers take."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tfflows.checks import require_finite, require_range
+from tfflows.dequantization import dequantize, require_pixels
+
+
+class FlowInputs:
+    """The part of `Flow` that looks at data and contexts.
+
+    It knows a flow's `name`, `event_shape`, `num_bits`, `context_dim`, `num_classes` and
+    `compute_dtype`.
+    """
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the flow takes a context."""
+        return self.context_dim is not None or self.num_classes is not None
+
+    def _continuous(self, x, seed):
+        """x as a finite tensor of the flow's dtype, integer images dequantised."""
+        x = tf.convert_to_tensor(x)
+        self._check_shape_and_dtype(x.shape, x.dtype)
+        if x.dtype.is_integer and self.num_bits is not None:
+            return dequantize(x, self.num_bits, seed, self.compute_dtype)
+        return require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
+
+    def _check_shape_and_dtype(self, shape, dtype):
+        expected = ("batch", *self.event_shape)
+        if shape.rank is not None and (
+            shape.rank != len(expected) or not shape[1:].is_compatible_with(self.event_shape)
+        ):
+            raise ValueError(
+                f"{self.name} expected x of shape {expected}, but found {tuple(shape)}."
+            )
+        if not (dtype.is_floating or dtype.is_integer):
+            raise ValueError(f"{self.name} expected numbers, but found x of dtype {dtype.name}.")
+        if shape.rank and shape[0] == 0:
+            raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(shape)}.")
+
+    def _check_pixels_dtype(self, x):
+        dtype = tf.as_dtype(x.dtype)
+        if self.num_bits is not None and not dtype.is_integer:
+            raise ValueError(
+                f"{self.name} is an image flow, to be fitted and evaluated on integer pixels in "
+                f"[0, {2**self.num_bits}), but found dtype {dtype.name}. (log_prob takes "
+                "continuous values too.)"
+            )
+
+    def _check_data(self, x, y):
+        """Check a whole array, or what a data set says of its elements."""
+        if isinstance(x, tuple) and len(x) == 2 and y is None:
+            x, y = x
+        if isinstance(x, tf.data.Dataset):
+            spec = x.element_spec
+            spec = spec[0] if isinstance(spec, tuple) else spec
+            if isinstance(spec, tf.TensorSpec):
+                self._check_shape_and_dtype(spec.shape, spec.dtype)
+                self._check_pixels_dtype(spec)
+        elif isinstance(x, (np.ndarray, list)) or tf.is_tensor(x):
+            x = np.asarray(x)
+            if x.dtype == object or x.dtype.kind in "USb":
+                raise ValueError(f"{self.name} expected numbers, but found x of dtype {x.dtype}.")
+            self._check_shape_and_dtype(tf.TensorShape(x.shape), tf.as_dtype(x.dtype))
+            self._check_pixels_dtype(x)
+            if self.num_bits is None:
+                require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
+            else:
+                require_pixels(tf.convert_to_tensor(x), self.num_bits)
+            self.layer_context(y, x)
+
+    def layer_context(self, context, x):
+        """The context as the float matrix that the layers take, or `None`."""
+        if not self.is_conditional:
+            if context is not None:
+                raise ValueError(f"{self.name} is not conditional, but was given a context.")
+            return None
+        kind = (
+            f"labels [batch] in [0, {self.num_classes})"
+            if self.num_classes
+            else f"vectors [batch, {self.context_dim}]"
+        )
+        if context is None:
+            raise ValueError(f"{self.name} is conditional and needs a context: {kind}.")
+        context = tf.convert_to_tensor(context)
+        expected = x.shape[:1] if self.num_classes else (x.shape[0], self.context_dim)
+        if not context.shape.is_compatible_with(expected):
+            raise ValueError(
+                f"{self.name} expected as context {kind} for x of shape {tuple(x.shape)}, but "
+                f"found shape {tuple(context.shape)}."
+            )
+        if not self.num_classes:
+            context = tf.cast(context, self.compute_dtype)
+            return require_finite(context, f"{self.name} needs a finite context")
+        if not context.dtype.is_integer:
+            raise ValueError(
+                f"{self.name} expected as context {kind}, but found dtype {context.dtype.name}."
+            )
+        context = require_range(
+            context, self.num_classes, f"{self.name} expected as context {kind}"
+        )
+        return tf.one_hot(context, self.num_classes, dtype=self.compute_dtype)
