@@ -7,6 +7,8 @@ __version__ = "0.1.0"
 _ATTRIBUTES = {"Flow": "tfflows.flow", "NICE": "tfflows.flows", "RealNVP": "tfflows.flows"}
 _MODULES = [
     "bijectors",
+    "checks",
+    "counter_random",
     "data",
     "dequantization",
     "evaluate",

@@ -145,7 +145,8 @@ class BijectorLayer(InvertibleLayer):
             register it with `keras.saving.register_keras_serializable`.
 
     Raises:
-        ValueError: if the function does not return a bijector, or one that changes the rank.
+        ValueError: if the function does not return a bijector, or one that changes the
+            event shape.
 
     Example:
         >>> @keras.saving.register_keras_serializable(package="example")
@@ -168,14 +169,13 @@ class BijectorLayer(InvertibleLayer):
             raise ValueError(
                 f"make_bijector must return a tfb.Bijector, but it returned {bijector!r}."
             )
-        self._event_ndims = len(event_shape)
-        if bijector.inverse_event_ndims(self._event_ndims) != self._event_ndims and (
-            bijector.forward_min_event_ndims != bijector.inverse_min_event_ndims
-        ):
+        found = tuple(bijector.forward_event_shape(event_shape))
+        if found != event_shape:
             raise ValueError(
-                f"BijectorLayer takes bijectors that keep the rank of the event, but {bijector} "
-                "changes it."
+                f"BijectorLayer takes bijectors that keep the shape of the event, but {bijector} "
+                f"maps {event_shape} to {found}."
             )
+        self._event_ndims = len(event_shape)
         self._wrapped = bijector
         # Keras trains and saves what it made itself: give it variables that share storage.
         self.bijector_weights = [
@@ -183,12 +183,6 @@ class BijectorLayer(InvertibleLayer):
             for i, variable in enumerate(bijector.variables)
         ]
         super().build(z_shape, context_shape)
-
-    def forward_event_shape(self, shape):
-        return tuple(self._wrapped.forward_event_shape(shape))
-
-    def inverse_event_shape(self, shape):
-        return tuple(self._wrapped.inverse_event_shape(shape))
 
     def _forward(self, z, context, training):
         return self._apply(self._wrapped.forward, self._wrapped.forward_log_det_jacobian, z)

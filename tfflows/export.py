@@ -24,7 +24,7 @@ _SIGNATURES = {
 }
 
 
-def save(flow: Flow, path: str | os.PathLike) -> Path:
+def save(flow: Flow, path: str | os.PathLike, extra_files: dict[str, str] | None = None) -> Path:
     """Write a flow as a SavedModel that `tf.saved_model.load` and model servers can run.
 
     | signature  | inputs                                                     | outputs           |
@@ -47,8 +47,9 @@ def save(flow: Flow, path: str | os.PathLike) -> Path:
 
     Args:
         flow: the flow; its weights are copied.
-        path: the directory to write, which must not exist, in one that does. It appears at once
-            and complete, and is returned as a `Path`.
+        path: the directory to write, which must not exist; its parents are made. It appears at
+            once and complete, and is returned as a `Path`.
+        extra_files: texts to put beside the metadata, by file name.
 
     Raises:
         FileExistsError: if the path exists.
@@ -77,14 +78,16 @@ def save(flow: Flow, path: str | os.PathLike) -> Path:
     # Servers poll for numbered directories: a hidden name keeps them off a half-written model.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        temporary.mkdir()
+        temporary.mkdir(parents=True)
     except OSError as error:
         raise OSError(
             f"The SavedModel {path} cannot be written: making a directory in {path.parent} failed "
-            f"with '{error.strerror}'; expected an existing directory with write permission."
+            f"with '{error.strerror}'; expected one with write permission."
         ) from error
     try:
         _write(flow, temporary)
+        for name, text in (extra_files or {}).items():
+            (temporary / "assets.extra" / name).write_text(text, encoding="utf-8")
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -170,6 +170,8 @@ class Flow(FlowInputs, keras.Model):
         if self.base_name == "normal":
             z = tf.random.stateless_normal(shape, **random)
         else:
+            # The quantile of 0 is infinite, and the generator draws from [0, 1).
+            random["minval"] = np.finfo(self.compute_dtype).tiny
             z = self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))
         if context is not None:
             context = tf.convert_to_tensor(context)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from zoo.catalog import folder_of
+from zoo.catalog import card
 from zoo.loading import load
 
 
@@ -37,8 +36,5 @@ def export(name: str, directory, version: int = 1) -> Path:
         raise ValueError(f"A version is an integer of at least 1, but found {version!r}.")
     from tfflows import export as exporter
 
-    path = exporter.save(load(name), Path(directory) / name / str(version))
-    extra = path / "assets.extra"
-    extra.mkdir(exist_ok=True)
-    shutil.copy(folder_of(name) / "card.md", extra / "card.md")
-    return path
+    path = Path(directory) / name / str(version)
+    return exporter.save(load(name), path, extra_files={"card.md": card(name)})

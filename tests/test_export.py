@@ -1,0 +1,378 @@
+"""Exported flows against the live ones, read as servers read them."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2, saved_model_pb2
+
+import tfflows
+from tfflows import counter_random, export
+
+FLOWS = {
+    "vector": lambda: tfflows.RealNVP(event_shape=(3,), num_couplings=2, hidden=(16,)),
+    "image": lambda: tfflows.NICE(event_shape=(4, 4, 1), num_couplings=2, hidden=(16,), num_bits=3),
+    "labels": lambda: tfflows.RealNVP(
+        event_shape=(2, 2, 1), num_couplings=2, hidden=(16,), num_bits=8, num_classes=3
+    ),
+    "context": lambda: tfflows.RealNVP(
+        event_shape=(4,), num_couplings=2, hidden=(16,), context_dim=2, dtype="float64"
+    ),
+}
+NOT_INSTALLED = """
+import sys
+
+REFUSED = {"keras", "tf_keras", "tensorflow_probability", "tfflows"}
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] not in REFUSED:
+            return self.finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+for name in REFUSED:
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    raise AssertionError(f"{name} could be imported")
+
+import numpy as np
+import tensorflow as tf
+
+for path in sys.argv[1:]:
+    loaded = tf.saved_model.load(path)
+    values = dict(np.load(path + ".npz"))
+    expected = values.pop("log_prob")
+    inputs = {name: tf.constant(value) for name, value in values.items()}
+    found = loaded.signatures["serving_default"](**inputs)["log_prob"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+assert not REFUSED & set(sys.modules)
+print("compared", len(sys.argv) - 1)
+"""
+
+
+def inputs_of(flow, n, seed=0):
+    """x, and the context of a conditional flow."""
+    rng = np.random.default_rng(seed)
+    size = (n, *flow.event_shape)
+    x = rng.uniform(0, 2**flow.num_bits, size) if flow.num_bits else rng.normal(1, 3, size)
+    inputs = {"x": x.astype(np.float32)}
+    if flow.num_classes:
+        inputs["context"] = rng.integers(flow.num_classes, size=n)
+    elif flow.context_dim:
+        inputs["context"] = rng.normal(size=(n, flow.context_dim)).astype(np.float32)
+    return inputs
+
+
+@pytest.fixture(scope="module")
+def export_once(tmp_path_factory):
+    """Function of a name to the flow, with random weights, its SavedModel, and that loaded."""
+
+    @functools.cache
+    def export_flow(name):
+        flow = FLOWS[name]()
+        flow.adapt(**inputs_of(flow, 100))
+        rng = np.random.default_rng(1)
+        for weight in flow.trainable_variables:
+            weight.assign(rng.normal(0, 0.4, weight.shape))
+        path = export.save(flow, tmp_path_factory.mktemp("exported") / name)
+        return flow, path, tf.saved_model.load(path)
+
+    return export_flow
+
+
+@pytest.fixture(params=FLOWS)
+def exported(request, export_once):
+    return export_once(request.param)
+
+
+def call(loaded, signature, **inputs):
+    inputs = {name: tf.constant(value) for name, value in inputs.items()}
+    return {k: v.numpy() for k, v in loaded.signatures[signature](**inputs).items()}
+
+
+@functools.cache
+def server(path):
+    """A session, and the signatures in it."""
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with session.graph.as_default():
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+    return session, meta_graph.signature_def
+
+
+def call_as_a_server(path, signature, **inputs):
+    """Without the checks of shapes that TensorFlow's Python functions do."""
+    session, signatures = server(path)
+    definition = signatures[signature]
+    options = config_pb2.CallableOptions(
+        feed=[definition.inputs[name].name for name in inputs],
+        fetch=[tensor.name for tensor in definition.outputs.values()],
+    )
+    run = session._make_callable_from_options(options)
+    return dict(zip(definition.outputs, run(*map(np.asarray, inputs.values())), strict=True))
+
+
+def sample_inputs(flow, n):
+    rng = np.random.default_rng(2)
+    inputs = inputs_of(flow, n)
+    del inputs["x"]
+    seed = rng.integers(-(2**63), 2**63 - 1, (n, 2))
+    return {**inputs, "seed": seed, "temperature": rng.uniform(0.2, 1.5, n).astype(np.float32)}
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    assert found.dtype == np.float32
+    scale = max(1, np.max(np.abs(expected)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale)
+
+
+def test_outputs_equal_the_live_flow(exported):
+    flow, _, loaded = exported
+    inputs = inputs_of(flow, 7)
+    x, context = inputs["x"], inputs.get("context")
+    log_prob = flow.log_prob(x, context)
+    assert np.std(log_prob) > 0.1
+    assert_close(call(loaded, "log_prob", **inputs)["log_prob"], log_prob)
+    assert_close(call(loaded, "serving_default", **inputs)["log_prob"], log_prob)
+    z = call(loaded, "encode", **inputs)["z"]
+    assert_close(z, flow.encode(x, context))
+    del inputs["x"]
+    found = call(loaded, "decode", z=z[::-1], **inputs)["x"]
+    assert_close(found, flow.decode(z[::-1], context))
+
+
+def test_a_server_without_keras_and_tfp_computes_the_same(export_once):
+    paths = []
+    for name in FLOWS:
+        flow, path, _ = export_once(name)
+        inputs = inputs_of(flow, 5)
+        log_prob = flow.log_prob(inputs["x"], inputs.get("context"))
+        np.savez(f"{path}.npz", log_prob=log_prob, **inputs)
+        paths.append(str(path))
+    command = [sys.executable, "-c", NOT_INSTALLED, *paths]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == f"compared {len(FLOWS)}"
+
+
+def test_a_sample_depends_on_its_own_row_alone(exported):
+    flow, _, loaded = exported
+    inputs = sample_inputs(flow, 9)
+    batch = call(loaded, "sample", **inputs)
+    order = np.random.default_rng(3).permutation(9)
+    for rows in (order, [4], [8, 0]):
+        part = call(loaded, "sample", **{name: value[rows] for name, value in inputs.items()})
+        assert_close(part["x"], batch["x"][rows])
+        assert_close(part["log_prob"], batch["log_prob"][rows])
+    for name, value in inputs.items():
+        other = call(loaded, "sample", **{**inputs, name: np.roll(value, 1, axis=0)})
+        changed = np.any((value != np.roll(value, 1, axis=0)).reshape(9, -1), axis=1)
+        difference = np.max(np.abs(other["x"] - batch["x"]).reshape(9, -1), axis=1)
+        np.testing.assert_array_equal(difference > 1e-4, changed)
+
+
+def test_log_prob_of_a_sample_is_that_of_the_flow(exported):
+    flow, _, loaded = exported
+    inputs = sample_inputs(flow, 50)
+    drawn = call(loaded, "sample", **inputs)
+    assert drawn["x"].shape == (50, *flow.event_shape)
+    expected = flow.log_prob(drawn["x"], inputs.get("context"))
+    assert_close(drawn["log_prob"], expected, 1e-4)
+
+
+def test_latents_of_samples_have_the_base_distribution_times_the_temperature(exported):
+    flow, _, loaded = exported
+    inputs = sample_inputs(flow, 1000)
+    x = call(loaded, "sample", **inputs)["x"]
+    z = flow.encode(x, inputs.get("context")).numpy() / inputs["temperature"][:, np.newaxis]
+    cdf = {"normal": scipy.stats.norm, "logistic": scipy.stats.logistic}[flow.base_name].cdf
+    assert scipy.stats.kstest(z.reshape(-1), cdf).pvalue > 0.01
+    if flow.base_name == "normal":
+        assert_close(z.astype(np.float32), counter_random.normal(inputs["seed"], z.shape[1]), 1e-3)
+    inputs["temperature"][:] = 0
+    x = call(loaded, "sample", **inputs)["x"]
+    assert_close(x, flow.decode(np.zeros_like(z), inputs.get("context")))
+
+
+@pytest.mark.parametrize("signature", ["log_prob", "encode", "decode", "sample"])
+def test_graphs_have_no_state_but_the_weights(exported, signature):
+    """Checks (Assert, its If, CheckNumerics) count as stateful in TensorFlow, and are allowed."""
+    _, path, loaded = exported
+    saved_model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    op_list = saved_model.meta_graphs[0].meta_info_def.stripped_op_list.op
+    is_stateful = {op.name: op.is_stateful for op in op_list}
+    graph = loaded.signatures[signature].graph.as_graph_def()
+    functions = {function.signature.name: function for function in graph.library.function}
+    found, visited, nodes = set(), set(), list(graph.node)
+    while nodes:
+        node = nodes.pop()
+        found.add(node.op)
+        for attribute in node.attr.values():
+            for name in {attribute.func.name, *(f.name for f in attribute.list.func)} - {""}:
+                if name not in visited:
+                    visited.add(name)
+                    nodes += functions[name].node_def
+    assert len(found) > 15
+    checks = {"Assert", "If", "CheckNumerics"}
+    weights = {"ReadVariableOp", "StatefulPartitionedCall", "VarHandleOp"}
+    assert {op for op in found if is_stateful[op]} <= checks | weights
+    assert not [op for op in found if "Py" in op or "File" in op]
+
+
+BAD_INPUTS = [
+    ("vector", "log_prob", {"x": np.ones([2, 1])}, "EnsureShape"),
+    ("vector", "encode", {"x": np.ones([3])}, "EnsureShape"),
+    ("vector", "decode", {"z": np.ones([2, 1])}, "EnsureShape"),
+    ("vector", "sample", {"seed": np.ones([2, 1], int), "temperature": np.ones(2)}, "EnsureShape"),
+    (
+        "vector",
+        "sample",
+        {"seed": np.ones([2, 2], int), "temperature": np.ones([2, 1])},
+        "EnsureShape",
+    ),
+    (
+        "vector",
+        "sample",
+        {"seed": np.ones([2, 2], int), "temperature": np.ones(1)},
+        "one batch size",
+    ),
+    ("context", "log_prob", {"x": np.ones([2, 4]), "context": np.ones([2, 1])}, "EnsureShape"),
+    ("context", "log_prob", {"x": np.ones([2, 4]), "context": np.ones([1, 2])}, "one batch size"),
+    ("labels", "log_prob", {"x": np.ones([2, 2, 2, 1]), "context": [[0], [1]]}, "EnsureShape"),
+    ("labels", "log_prob", {"x": np.ones([2, 2, 2, 1]), "context": [0, 3]}, r"labels \[batch\] in"),
+    ("labels", "decode", {"z": np.ones([2, 4]), "context": [-1, 0]}, r"labels \[batch\] in"),
+    ("labels", "encode", {"x": np.full([1, 2, 2, 1], 300.0), "context": [0]}, "output z should be"),
+    ("vector", "log_prob", {"x": np.array([[0, 1, np.nan]])}, "input x must be finite"),
+    ("vector", "encode", {"x": np.array([[0, 1, np.inf]])}, "input x must be finite"),
+    (
+        "labels",
+        "decode",
+        {"z": np.array([[0, 1, 2, np.inf]]), "context": [0]},
+        "input z must be finite",
+    ),
+    (
+        "vector",
+        "sample",
+        {"seed": [[1, 2], [3, 4]], "temperature": np.array([1, -0.1])},
+        "at least 0",
+    ),
+    (
+        "vector",
+        "sample",
+        {"seed": [[1, 2]], "temperature": np.array([np.nan])},
+        "at least 0",
+    ),
+    (
+        "vector",
+        "sample",
+        {"seed": [[1, 2]], "temperature": np.array([np.inf])},
+        "temperature must be finite",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "signature", "inputs", "message"), BAD_INPUTS)
+def test_bad_inputs_are_errors_on_a_server(name, signature, inputs, message, export_once):
+    _, path, _ = export_once(name)
+    inputs = {k: np.asarray(v) for k, v in inputs.items()}
+    inputs = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in inputs.items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        call_as_a_server(path, signature, **inputs)
+
+
+def test_good_inputs_are_answered(export_once):
+    flow, path, _ = export_once("labels")
+    inputs = inputs_of(flow, 3)
+    expected = flow.log_prob(inputs["x"], inputs["context"])
+    assert_close(call_as_a_server(path, "log_prob", **inputs)["log_prob"], expected)
+    for n in (0, 1):
+        drawn = call_as_a_server(path, "sample", **sample_inputs(flow, n))
+        assert drawn["x"].shape == (n, 2, 2, 1)
+
+
+def test_metadata_describes_the_flow_and_its_signatures(exported):
+    flow, path, loaded = exported
+    metadata = json.loads((path / "assets.extra" / "metadata.json").read_text())
+    assert metadata["tfflows_version"] == tfflows.__version__
+    assert metadata["units"]["log_prob"].startswith("nats")
+    assert (f"[0, {2 ** (flow.num_bits or 0)})" in metadata["units"]["x"]) == bool(flow.num_bits)
+    rebuilt = getattr(tfflows, metadata["class"]).from_config(metadata["config"])
+    rebuilt.set_weights(flow.get_weights())
+    inputs = inputs_of(flow, 3)
+    found = rebuilt.log_prob(inputs["x"], inputs.get("context"))
+    np.testing.assert_array_equal(found, flow.log_prob(inputs["x"], inputs.get("context")))
+    assert {*metadata["signatures"], "serving_default"} == set(loaded.signatures)
+    for name, described in metadata["signatures"].items():
+        signature = loaded.signatures[name]
+        for kind, specs in [
+            ("inputs", signature.structured_input_signature[1]),
+            ("outputs", signature.structured_outputs),
+        ]:
+            assert set(described[kind]) == set(specs)
+            for tensor, spec in specs.items():
+                found = {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+                assert found == metadata["tensors"][tensor]
+
+
+def test_save_is_quiet_and_leaves_the_model_alone(tmp_path, capfd):
+    path = export.save(FLOWS["vector"](), str(tmp_path / "1"))
+    assert capfd.readouterr().out == ""
+    assert path == Path(tmp_path / "1")
+    assert os.listdir(tmp_path) == ["1"]
+    assert {"saved_model.pb", "variables", "assets.extra"} <= set(os.listdir(path))
+    assert path.stat().st_mode == (path / "variables").stat().st_mode
+
+
+def test_what_exists_is_never_overwritten(tmp_path):
+    flow = FLOWS["vector"]()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("directory", "file", "link"):
+        with pytest.raises(FileExistsError, match=f"{name} exists, but export.save expects a new"):
+            export.save(flow, tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["directory", "file", "link"]
+    assert (tmp_path / "file").read_text() == "text"
+    assert os.listdir(tmp_path / "directory") == []
+
+
+def test_a_parent_that_cannot_be_written_is_an_error(tmp_path):
+    # Paths that fail for root too, whom permissions do not stop.
+    flow = FLOWS["vector"]()
+    (tmp_path / "file").write_text("text")
+    for parent in (tmp_path / "file", Path("/proc")):
+        with pytest.raises(
+            OSError, match=f"in {parent} failed .*expected one with write permission"
+        ):
+            export.save(flow, parent / "model")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
+    def write(flow, path):
+        (path / "saved_model.pb").write_text("half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(export, "_write", write)
+    with pytest.raises(OSError, match="No space left"):
+        export.save(FLOWS["vector"](), tmp_path / "1")
+    assert os.listdir(tmp_path) == []
+
+
+def test_save_takes_flows_only(tmp_path):
+    with pytest.raises(ValueError, match=r"takes a tfflows.Flow, but found <Scale"):
+        export.save(tfflows.layers.Scale(), tmp_path / "1")
