@@ -3,8 +3,66 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from tfflows.layers import InvertibleLayer, Logit, Rescaling, Reshape, Standardize
+import numpy as np
+
+from tfflows.layers import (
+    Coupling,
+    InvertibleLayer,
+    Logit,
+    Rescaling,
+    Reshape,
+    Standardize,
+    coupling_mask,
+)
+from tfflows.networks import MLP
+
+
+def coupling_layers(
+    coupling: type[Coupling],
+    event_shape: tuple[int, ...],
+    num_couplings: int,
+    hidden: Sequence[int],
+    mask: str | Sequence[bool],
+    activation: str,
+    dropout: float,
+    dtype: str,
+    **settings,
+) -> list[Coupling]:
+    """Couplings over the flattened event whose parts take turns.
+
+    Each is conditioned by an MLP whose last layer starts at zero, so that the stack starts as
+    the identity; `settings` go to the couplings.
+
+    Raises:
+        ValueError: if `num_couplings` is below 1, the event has fewer than two dimensions, or
+            the mask does not fit it.
+    """
+    if num_couplings < 1:
+        raise ValueError(f"num_couplings must be at least 1, but found {num_couplings}.")
+    size = math.prod(event_shape)
+    if size < 2:
+        raise ValueError(
+            f"A coupling flow needs events of at least 2 dimensions, but found {event_shape}."
+        )
+    conditions = coupling_mask(mask, size)
+    # A float64 flow has float64 networks; others follow Keras's global policy.
+    network_dtype = dtype if dtype == "float64" else None
+    layers = []
+    for i in range(num_couplings):
+        flip = bool(i % 2)
+        num_transformed = int(np.sum(conditions if flip else ~conditions))
+        network = MLP(
+            coupling.parameters_per_dimension * num_transformed,
+            hidden,
+            activation,
+            dropout,
+            zero_output=True,
+            dtype=network_dtype,
+        )
+        layers.append(coupling(network, mask, flip, dtype=dtype, **settings))
+    return layers
 
 
 def data_layers(
@@ -22,22 +80,3 @@ def data_layers(
     if len(event_shape) > 1:
         layers.append(Reshape(event_shape, dtype=dtype))
     return layers
-
-
-def flat_size(event_shape: tuple[int, ...]) -> int:
-    """Number of dimensions of an event.
-
-    Raises:
-        ValueError: if there are fewer than two: a coupling needs two parts.
-    """
-    size = math.prod(event_shape)
-    if size < 2:
-        raise ValueError(
-            f"A coupling flow needs events of at least 2 dimensions, but found {event_shape}."
-        )
-    return size
-
-
-def conditioner_dtype(dtype: str) -> str | None:
-    """float64 flows have float64 networks; otherwise networks follow Keras's global policy."""
-    return dtype if dtype == "float64" else None

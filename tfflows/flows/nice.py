@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
 from tfflows.flow import Flow
-from tfflows.flows.coupling import conditioner_dtype, data_layers, flat_size
-from tfflows.layers import AdditiveCoupling, Chain, Scale, coupling_mask
-from tfflows.networks import MLP
+from tfflows.flows.coupling import coupling_layers, data_layers
+from tfflows.layers import AdditiveCoupling, Chain, Scale
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -60,24 +58,21 @@ class NICE(Flow):
         dtype: str = "float32",
         **kwargs,
     ):
-        if num_couplings < 1:
-            raise ValueError(f"num_couplings must be at least 1, but found {num_couplings}.")
         event_shape = tuple(event_shape)
-        conditions = coupling_mask(mask, flat_size(event_shape))
-        layers = [Scale(factor=10.0, dtype=dtype)]
-        for i in range(num_couplings):
-            flip = bool(i % 2)
-            num_transformed = int(np.sum(conditions if flip else ~conditions))
-            network = MLP(
-                num_transformed,
+        layers = [
+            Scale(factor=10.0, dtype=dtype),
+            *coupling_layers(
+                AdditiveCoupling,
+                event_shape,
+                num_couplings,
                 hidden,
+                mask,
                 activation,
                 dropout,
-                zero_output=True,
-                dtype=conditioner_dtype(dtype),
-            )
-            layers.append(AdditiveCoupling(network, mask, flip, dtype=dtype))
-        layers += data_layers(event_shape, num_bits, None, dtype)
+                dtype,
+            ),
+            *data_layers(event_shape, num_bits, None, dtype),
+        ]
         super().__init__(
             Chain(layers, dtype=dtype),
             event_shape,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from pathlib import Path
 
@@ -36,6 +37,27 @@ class SampleGrid(keras.callbacks.Callback):
             picture = tf.io.decode_png(self.path.read_bytes(), channels=3)
             with self._writer.as_default():
                 tf.summary.image("samples", picture[tf.newaxis], step=epoch)
+
+
+class BestWeights(keras.callbacks.Callback):
+    """Keep the weights of the epoch with the lowest validation nll, in a file that is always whole.
+
+    Args:
+        path: the file, `*.weights.h5`.
+        best: lowest validation nll of an earlier part of this run.
+    """
+
+    def __init__(self, path, best: float = math.inf):
+        super().__init__()
+        self.path = Path(path)
+        self.best = best
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["val_nll"] < self.best:
+            self.best = logs["val_nll"]
+            unfinished = self.path.with_name(f"unfinished.{self.path.name}")
+            self.model.save_weights(unfinished)
+            unfinished.replace(self.path)
 
 
 class Progress(keras.callbacks.Callback):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from pathlib import Path
 
@@ -13,7 +14,12 @@ from tfflows import data as datasets
 from tfflows import plots
 from tfflows.data import Dataset
 from tfflows.flow import Flow
-from tfflows.training.callbacks import Progress, SampleGrid, tensorboard_is_installed
+from tfflows.training.callbacks import (
+    BestWeights,
+    Progress,
+    SampleGrid,
+    tensorboard_is_installed,
+)
 from tfflows.training.recipe import Recipe
 
 
@@ -103,19 +109,13 @@ def _fit(recipe, folder, data, flow, best, write):
 
 def _callbacks(recipe, folder, flow, best, write):
     log_dir = folder / "tensorboard" if tensorboard_is_installed() else None
-    best_so_far = min((row["val_nll"] for row in _log_rows(folder)), default=None)
+    best_so_far = min((row["val_nll"] for row in _log_rows(folder)), default=math.inf)
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
         Progress(write),
+        # Before the log: a run killed in between must not believe in weights that it never saved.
+        BestWeights(best, best_so_far),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-        keras.callbacks.ModelCheckpoint(
-            best,
-            monitor="val_nll",
-            mode="min",
-            save_best_only=True,
-            save_weights_only=True,
-            initial_value_threshold=best_so_far,
-        ),
         keras.callbacks.BackupAndRestore(folder / "backup"),
     ]
     if flow.event_shape == (2,) or plots.is_image_shape(flow.event_shape):
