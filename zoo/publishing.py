@@ -19,7 +19,13 @@ _NUM_DRAWS = 10
 
 
 def publish(
-    run, name: str, summary: str, comparison: str = "", source: str = "", folder=None, data=None
+    run,
+    name: str,
+    summary: str,
+    source: str = "",
+    published: dict[str, float] | None = None,
+    folder=None,
+    data=None,
 ) -> Path:
     """Measure a trained flow on the test split and write its entry.
 
@@ -31,8 +37,9 @@ def publish(
         name: of the entry.
         summary: the card's first line: what it is, and whether data or budget were less than in
             the paper.
-        comparison: what the figures are to be compared with, and the gap.
         source: the paper.
+        published: published figures to compare with, by what they are; bits/dim for images,
+            nats of negative log-likelihood otherwise.
         folder: to write, by default the package's own `zoo/models/NAME`.
         data: instead of loading the recipe's data set.
 
@@ -62,14 +69,13 @@ def publish(
         entry.mkdir()
         _write_json(entry / "config.json", {"flow": recipe.flow, "config": flow.get_config()})
         flow.save_weights(entry / WEIGHTS)
-        recipe.to_file(entry / "recipe.json")
         np.savez_compressed(entry / "reference.npz", **reference.compute(flow))
         plots.save_samples(flow, entry / "samples.png", n=100)
         facts = {
             "name": name,
             "summary": summary,
             "source": source,
-            "comparison": comparison,
+            "published": published or {},
             "data": {"name": data.name, "description": data.description},
             **_measure(flow, data, recipe.conditional),
             "subset_nll": reference.subset_nll(flow, data, recipe.conditional),
@@ -83,6 +89,11 @@ def publish(
             },
         }
         _write_json(entry / "metadata.json", facts)
+        recipe = recipe.replace(
+            expected=f"{_figure(facts['likelihood'])} on the test split",
+            cost=f"{_minutes(facts)} on {facts['training']['hardware']}",
+        )
+        recipe.to_file(entry / "recipe.json")
         (entry / "card.md").write_text(card_text(facts, recipe, flow), encoding="utf-8")
         shutil.move(entry, folder)
     return folder
@@ -121,21 +132,25 @@ def card_text(facts: dict, recipe, flow) -> str:
     measured, training = facts["likelihood"], facts["training"]
     rows = {
         "data": facts["data"]["description"],
-        "measured on": f"test split, {measured['num_examples']} examples, used for nothing else",
+        "measured on": f"test split, {measured['num_examples']:,} examples, used for nothing else",
         "negative log-likelihood": _figure(measured),
-        **{name: _figure(value) for name, value in facts["baselines"].items()},
+        **{
+            name: f"{_figure(value)}; {_gap(measured, value[_unit(measured)[0]])}"
+            for name, value in facts["baselines"].items()
+        },
+        **{
+            name: f"{value} {_unit(measured)[1]}; {_gap(measured, value)}"
+            for name, value in facts["published"].items()
+        },
         "estimator": _estimator(facts),
         "parameters": f"{facts['parameters']:,}",
         "training": f"{training['epochs']} epochs, best on validation: epoch "
-        f"{training['best_epoch']}; {training['seconds'] / 60:.1f} minutes on "
-        f"{training['hardware']}",
-        "round trip": f"largest |decode(encode(x)) - x| of 16 test examples: "
+        f"{training['best_epoch']}; {_minutes(facts)} on {training['hardware']}",
+        "round trip": "largest absolute error of decode(encode(x)), 16 test examples: "
         f"{facts['round_trip_error']:.1e} (in units of x)",
         "weights": f"{facts['weights']['bytes'] / 1e6:.2f} MB, {facts['weights']['license']}, "
         f"SHA-256 {facts['weights']['sha256']}",
     }
-    if facts["comparison"]:
-        rows["comparison"] = facts["comparison"]
     if facts["source"]:
         rows["paper"] = facts["source"]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
@@ -169,6 +184,22 @@ weights are those of the epoch with the lowest validation loss.
 """
 
 
+def _unit(likelihood: dict) -> tuple[str, str]:
+    """Key and name of the unit in which a likelihood is compared."""
+    is_image = likelihood["bits_per_dim"] is not None
+    return ("bits_per_dim", "bits/dim") if is_image else ("nll", "nats")
+
+
+def _gap(likelihood: dict, other: float) -> str:
+    key, unit = _unit(likelihood)
+    gap = likelihood[key] - other
+    return f"this flow is {abs(gap):.3f} {unit} {'worse' if gap > 0 else 'better'}"
+
+
+def _minutes(facts: dict) -> str:
+    return f"{facts['training']['seconds'] / 60:.1f} minutes"
+
+
 def _figure(likelihood: dict) -> str:
     text = f"{likelihood['nll']:.4f} ± {likelihood['standard_error']:.4f} nats"
     if likelihood["bits_per_dim"] is not None:
@@ -194,7 +225,8 @@ def _hardware() -> str:
     import tensorflow as tf
 
     gpus = len(tf.config.list_physical_devices("GPU"))
-    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {gpus or 'no'} GPU, shared"
+    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return f"{cores}, {gpus or 'no'} GPU, busy with other work too"
 
 
 def _write_json(path: Path, value: dict) -> None:

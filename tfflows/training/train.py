@@ -133,4 +133,6 @@ def _log_rows(folder) -> list[dict[str, float]]:
     if not file.is_file():
         return []
     with open(file, newline="", encoding="utf-8") as lines:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+    # A run killed between log and backup repeats that epoch; the last time counts.
+    return list({row["epoch"]: row for row in rows}.values())
