@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("sample", _sample, "Draw samples into a PNG picture.")
     sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
-    sub.add_argument("--n", type=int, default=64, help="number of samples (default 64)")
+    sub.add_argument("--n", type=int, help="number of samples (default 100, or 2000 points)")
     sub.add_argument("--temperature", type=float, default=1.0, help="factor on z (default 1)")
     sub.add_argument("--seed", type=int, default=0, help="(default 0)")
     sub.add_argument("--label", type=int, help="class of the samples of a conditional entry")
@@ -107,7 +107,7 @@ def _sample(arguments):
         seed=arguments.seed,
         context=arguments.label,
     )
-    print(f"{arguments.n} samples of {arguments.name}: {output.resolve()}")
+    print(f"Samples of {arguments.name}: {output.resolve()}")
 
 
 def _train(arguments):

@@ -40,13 +40,13 @@ def image_grid(images, columns: int | None = None, padding: int = 1) -> np.ndarr
 
 
 def figure_of_samples(
-    flow: Flow, n: int = 64, temperature: float = 1.0, seed=0, context=None
+    flow: Flow, n: int | None = None, temperature: float = 1.0, seed=0, context=None
 ) -> Figure:
     """Picture of n samples: a grid of images, or 2-D samples beside the density's heat map.
 
     Args:
         flow: an image flow (event shape `(h, w, 1)` or `(h, w, 3)`) or a 2-D one.
-        n: number of samples.
+        n: number of samples, by default 100 images or 2,000 points.
         temperature, seed, context: as for `Flow.sample`; without a context, the samples of a
             class-conditional flow go through the classes, one column for each.
 
@@ -59,6 +59,8 @@ def figure_of_samples(
             "Only images and unconditional 2-D points can be drawn, but the flow's events have "
             f"shape {flow.event_shape}."
         )
+    if n is None:
+        n = 2000 if is_2d else 100
     columns = None
     if flow.num_classes is not None and context is None:
         columns = flow.num_classes

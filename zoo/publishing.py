@@ -70,7 +70,7 @@ def publish(
         _write_json(entry / "config.json", {"flow": recipe.flow, "config": flow.get_config()})
         flow.save_weights(entry / WEIGHTS)
         np.savez_compressed(entry / "reference.npz", **reference.compute(flow))
-        plots.save_samples(flow, entry / "samples.png", n=100)
+        plots.save_samples(flow, entry / "samples.png")
         facts = {
             "name": name,
             "summary": summary,
