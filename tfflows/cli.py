@@ -158,7 +158,7 @@ def _export(arguments):
         from tfflows import export
 
         name = Path(arguments.name).stem
-        path = Path(arguments.directory) / name / str(arguments.version)
+        path = export.version_path(arguments.directory, name, arguments.version)
         path = export.save(_flow(arguments.name), path)
     else:
         import zoo

@@ -81,8 +81,12 @@ def likelihood(
     x = np.asarray(x)
     if len(x) == 0:
         raise ValueError(f"likelihood was given an empty array, of shape {x.shape}.")
+    if num_draws < 1:
+        raise ValueError(f"likelihood needs num_draws of at least 1, but found {num_draws}.")
     is_image = flow.num_bits is not None
     num_draws = num_draws if is_image else 0
+    # Wrong shapes and dtypes are told more plainly outside of a graph.
+    flow.log_prob(x[:1], None if context is None else context[:1])
     log_prob = tf.function(flow.log_prob, reduce_retracing=True)
     nll = np.zeros(len(x))
     for draw in range(max(num_draws, 1)):
@@ -90,7 +94,11 @@ def likelihood(
             batch = slice(start, start + batch_size)
             conditions = None if context is None else context[batch]
             noise_seed = tf.constant([seed, draw * len(x) + start], tf.int32)
-            nll[batch] -= log_prob(x[batch], conditions, noise_seed).numpy()
+            try:
+                nll[batch] -= log_prob(x[batch], conditions, noise_seed).numpy()
+            except tf.errors.InvalidArgumentError:
+                flow.log_prob(x[batch], conditions, noise_seed)
+                raise
     num_dims = math.prod(flow.event_shape) if is_image else None
     return Likelihood.of(nll / max(num_draws, 1), num_dims, num_draws)
 

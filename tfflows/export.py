@@ -94,6 +94,21 @@ def save(flow: Flow, path: str | os.PathLike, extra_files: dict[str, str] | None
     return path
 
 
+def version_path(directory: str | os.PathLike, name: str, version: int) -> Path:
+    """`directory/name/version`, where model servers look for a version of a model.
+
+    Raises:
+        ValueError: if the version is not an integer of at least 1.
+
+    Example:
+        >>> tfflows.export.version_path("models", "moons", 2).as_posix()
+        'models/moons/2'
+    """
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"A version is an integer of at least 1, but found {version!r}.")
+    return Path(directory) / name / str(version)
+
+
 def _write(flow, path):
     specs = _specs(flow)
     archive = keras.export.ExportArchive()

@@ -53,12 +53,12 @@ def figure_of_samples(
     Raises:
         ValueError: if the flow's events are neither images nor 2-D points.
     """
-    is_2d = flow.event_shape == (2,) and not flow.is_conditional
-    if not (is_2d or is_image_shape(flow.event_shape)):
+    if not can_draw(flow):
         raise ValueError(
             "Only images and unconditional 2-D points can be drawn, but the flow's events have "
             f"shape {flow.event_shape}."
         )
+    is_2d = flow.event_shape == (2,)
     if n is None:
         n = 2000 if is_2d else 100
     columns = None
@@ -78,9 +78,11 @@ def figure_of_samples(
     return figure
 
 
-def is_image_shape(event_shape: tuple[int, ...]) -> bool:
-    """Whether events are grey or RGB images."""
-    return len(event_shape) == 3 and event_shape[-1] in (1, 3)
+def can_draw(flow: Flow) -> bool:
+    """Whether a flow's events are grey or RGB images, or 2-D points without a context."""
+    if flow.event_shape == (2,):
+        return not flow.is_conditional
+    return len(flow.event_shape) == 3 and flow.event_shape[-1] in (1, 3)
 
 
 def save_samples(flow: Flow, path, **kwargs) -> Path:

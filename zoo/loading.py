@@ -90,15 +90,20 @@ def pretrained_weights(name: str) -> Path:
         )
     import keras
 
-    return Path(
-        keras.utils.get_file(
+    address = f"{url.rstrip('/')}/{name}/{WEIGHTS}"
+    try:
+        path = keras.utils.get_file(
             f"{name}-{sha256[:16]}.weights.h5",
-            f"{url.rstrip('/')}/{name}/{WEIGHTS}",
+            address,
             cache_subdir="tfflows",
             file_hash=sha256,
             hash_algorithm="sha256",
         )
-    )
+    except ValueError as error:
+        raise ValueError(f"The weights at {address} are truncated or altered: {error}") from error
+    except Exception as error:  # what Keras raises for every failed download
+        raise FileNotFoundError(f"The weights cannot be had from {address}: {error}.") from error
+    return Path(path)
 
 
 def check_sha256(path: Path, expected: str) -> None:

@@ -70,7 +70,8 @@ def publish(
         _write_json(entry / "config.json", {"flow": recipe.flow, "config": flow.get_config()})
         flow.save_weights(entry / WEIGHTS)
         np.savez_compressed(entry / "reference.npz", **reference.compute(flow))
-        plots.save_samples(flow, entry / "samples.png")
+        if plots.can_draw(flow):
+            plots.save_samples(flow, entry / "samples.png")
         facts = {
             "name": name,
             "summary": summary,
@@ -129,6 +130,8 @@ def _measure(flow, data, is_conditional: bool) -> dict:
 
 def card_text(facts: dict, recipe, flow) -> str:
     """The card, in Markdown, of what `metadata.json` says."""
+    from tfflows import plots
+
     measured, training = facts["likelihood"], facts["training"]
     rows = {
         "data": facts["data"]["description"],
@@ -154,13 +157,14 @@ def card_text(facts: dict, recipe, flow) -> str:
     if facts["source"]:
         rows["paper"] = facts["source"]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    context = ", context=3" if flow.num_classes else ""
+    label = None if flow.num_classes is None else min(3, flow.num_classes - 1)
+    context = "" if label is None else f", context={label}"
+    contexts = "" if label is None else f", [{label}] * 16"
+    picture = "\n![samples](samples.png)\n" if plots.can_draw(flow) else ""
     return f"""# {facts["name"]}
 
 {facts["summary"]}
-
-![samples](samples.png)
-
+{picture}
 | | |
 | --- | --- |
 {table}
@@ -172,7 +176,7 @@ import zoo
 
 flow = zoo.load("{facts["name"]}")
 x = flow.sample(16, seed=0{context})
-log_prob = flow.log_prob(x{", context=[3] * 16" if context else ""})  # nats
+log_prob = flow.log_prob(x{contexts})  # nats
 ```
 
 ## Recipe

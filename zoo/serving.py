@@ -32,9 +32,7 @@ def export(name: str, directory, version: int = 1) -> Path:
         ...     model.log_prob(tf.zeros([3, 2]))["log_prob"].shape
         TensorShape([3])
     """
-    if not isinstance(version, int) or version < 1:
-        raise ValueError(f"A version is an integer of at least 1, but found {version!r}.")
     from tfflows import export as exporter
 
-    path = Path(directory) / name / str(version)
+    path = exporter.version_path(directory, name, version)
     return exporter.save(load(name), path, extra_files={"card.md": card(name)})

@@ -102,7 +102,7 @@ def _check_likelihood(name: str, flow, data) -> Check:
     if data is None:
         try:
             data = datasets.load(how.data, download=False)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ImportError, ValueError) as error:
             return Check(title, None, TOLERANCE, str(error))
     found = reference.subset_nll(flow, data, how.conditional)
     return Check(title, _deviation(found, metadata(name)["subset_nll"]), TOLERANCE)

@@ -291,7 +291,7 @@ def test_tfds(tmp_path, monkeypatch):
     }
     calls = stub_tfds(monkeypatch, splits)
     d = data.load("tfds:some_set", root=tmp_path, num_bits=5)
-    assert calls == [("some_set", {"batch_size": -1, "data_dir": tmp_path})]
+    assert calls == [("some_set", {"batch_size": -1, "data_dir": tmp_path, "download": True})]
     assert (d.name, d.num_bits, d.num_classes) == ("tfds:some_set", 5, 3)
     assert (len(d.train), len(d.validation), len(d.test)) == (27, 3, 10)
     np.testing.assert_array_equal(d.test.x, x[30:] // 8)

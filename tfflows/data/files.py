@@ -123,7 +123,7 @@ def _read_image(path: Path) -> np.ndarray:
     return pixels[..., None] if mode == "L" else pixels
 
 
-def read_tfds(name: str, root: Path | None, num_bits: int, seed: int) -> Dataset:
+def read_tfds(name: str, root: Path | None, num_bits: int, seed: int, download: bool) -> Dataset:
     """Images (and labels) of a TensorFlow Datasets name.
 
     Raises:
@@ -137,7 +137,10 @@ def read_tfds(name: str, root: Path | None, num_bits: int, seed: int) -> Dataset
             f"'tfds:{name}' needs tensorflow_datasets, which is not installed: "
             f"pip install tfflows[data]."
         ) from error
-    found = tfds.as_numpy(tfds.load(name, batch_size=-1, data_dir=root))
+    try:
+        found = tfds.as_numpy(tfds.load(name, batch_size=-1, data_dir=root, download=download))
+    except AssertionError as error:  # what it raises for data that it may not download
+        raise FileNotFoundError(f"'tfds:{name}' is not on this machine: {error}") from error
     if "train" not in found:
         raise ValueError(f"'tfds:{name}' has the splits {sorted(found)}: expected 'train'.")
     splits = {}

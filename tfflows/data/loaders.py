@@ -70,15 +70,15 @@ def load(
             their top `num_bits` (digits have 4 at most); arrays must hold such values already.
             Vectors do not use it.
         seed: seed of the splits that are drawn; built-in data sets have fixed splits.
-        download: whether "mnist" may be downloaded.
+        download: whether "mnist" and `tfds:NAME` may be downloaded.
 
     Returns:
         The data set: uint8 images or float32 vectors, in memory.
 
     Raises:
         ValueError: for an unknown name, or data that is not as above.
-        FileNotFoundError: for a path or a `root` that does not exist, or "mnist" without its file
-            where `download` is off.
+        FileNotFoundError: for a path or a `root` that does not exist, or data that are not
+            there where `download` is off.
         ImportError: for `tfds:NAME` without tensorflow_datasets, or images without Pillow.
 
     Example:
@@ -97,7 +97,8 @@ def load(
     if source == "mnist":
         return _mnist(folder, num_bits, download)
     if source.startswith("tfds:"):
-        return read_tfds(source.removeprefix("tfds:"), folder if root else None, num_bits, seed)
+        name = source.removeprefix("tfds:")
+        return read_tfds(name, folder if root else None, num_bits, seed, download)
     path = _find(source, folder)
     if path.is_dir():
         return read_folder(path, num_bits, seed)

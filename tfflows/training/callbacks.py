@@ -40,10 +40,10 @@ class SampleGrid(keras.callbacks.Callback):
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Keep the weights of the epoch with the lowest validation nll, in a file that is always whole.
+    """Keep the weights of the epoch with the lowest validation nll.
 
     Args:
-        path: the file, `*.weights.h5`.
+        path: the file, `*.weights.h5`, whole at any moment.
         best: lowest validation nll of an earlier part of this run.
     """
 
@@ -55,9 +55,45 @@ class BestWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs["val_nll"] < self.best:
             self.best = logs["val_nll"]
-            unfinished = self.path.with_name(f"unfinished.{self.path.name}")
-            self.model.save_weights(unfinished)
-            unfinished.replace(self.path)
+            save_whole(self.model, self.path)
+
+
+class Backup(keras.callbacks.Callback):
+    """Keep model and optimizer as of the last whole epoch, to resume from after a kill.
+
+    Keras's own `BackupAndRestore` overwrites its one file in place, which a kill cuts in half.
+
+    Args:
+        folder: gets one file, `epoch_N.weights.h5` after N epochs.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = Path(folder)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / f"epoch_{epoch + 1}.weights.h5"
+        save_whole(self.model, path)
+        for older in self.folder.glob("*.weights.h5"):
+            if older != path:
+                older.unlink()
+
+    def restore(self, model) -> int:
+        """Load the newest backup into a compiled model; returns its number of whole epochs."""
+        epochs = {int(path.name[6:].split(".")[0]): path for path in self.folder.glob("epoch_*")}
+        if not epochs:
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(epochs[max(epochs)])
+        return max(epochs)
+
+
+def save_whole(model, path: Path):
+    """Save weights (of the optimizer too) so that the file is never seen half-written."""
+    unfinished = path.with_name(f"unfinished.{path.name}")
+    model.save_weights(unfinished)
+    unfinished.replace(path)
 
 
 class Progress(keras.callbacks.Callback):

@@ -41,17 +41,19 @@ class Recipe:
     global_clipnorm: float | None = None
     jit_compile: bool = False
     seed: int = 0
-    expected: str = ""
-    cost: str = ""
+    expected: str = field(default="", compare=False)
+    cost: str = field(default="", compare=False)
 
     def __post_init__(self):
+        # As JSON would give it back, so that a recipe equals its file.
+        object.__setattr__(self, "config", json.loads(json.dumps(self.config)))
         positive = {"epochs": self.epochs, "batch_size": self.batch_size}
         for name, value in positive.items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(
                     f"A recipe's {name} must be an integer of at least 1, but found {value!r}."
                 )
-        if not self.learning_rate > 0:
+        if not isinstance(self.learning_rate, (int, float)) or not self.learning_rate > 0:
             raise ValueError(
                 f"A recipe's learning_rate must be positive, but found {self.learning_rate!r}."
             )
@@ -71,6 +73,10 @@ class Recipe:
             values = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ValueError(f"The recipe {path} is not valid JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise ValueError(
+                f"The recipe {path} must be a JSON object, but found {json.dumps(values)[:50]}."
+            )
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
         missing = sorted({"flow", "data"} - set(values))

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import keras
@@ -15,12 +16,15 @@ from tfflows import plots
 from tfflows.data import Dataset
 from tfflows.flow import Flow
 from tfflows.training.callbacks import (
+    Backup,
     BestWeights,
     Progress,
     SampleGrid,
     tensorboard_is_installed,
 )
 from tfflows.training.recipe import Recipe
+
+BEST = "best.weights.h5"
 
 
 def train(recipe: Recipe, folder, data: Dataset | None = None, write=print) -> Flow:
@@ -44,10 +48,9 @@ def train(recipe: Recipe, folder, data: Dataset | None = None, write=print) -> F
     folder = _run_folder(folder, recipe)
     data = data or datasets.load(recipe.data)
     flow = recipe.build_flow(data)
-    best = folder / "best.weights.h5"
     if not (folder / "run.json").is_file():
-        _fit(recipe, folder, data, flow, best, write)
-    flow.load_weights(best)
+        _fit(recipe, folder, data, flow, write)
+    flow.load_weights(folder / BEST)
     return flow
 
 
@@ -71,7 +74,9 @@ def _run_folder(folder, recipe: Recipe) -> Path:
     return folder
 
 
-def _fit(recipe, folder, data, flow, best, write):
+def _fit(recipe, folder, data, flow, write):
+    settings = {"batch_size": recipe.batch_size, "labels": recipe.conditional}
+    batches = data.dataset("train", seed=recipe.seed, **settings)
     num_steps = recipe.epochs * (len(data.train) // recipe.batch_size)
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(recipe.learning_rate, num_steps),
@@ -87,16 +92,21 @@ def _fit(recipe, folder, data, flow, best, write):
         # The whole training split knows the statistics better than its first batch.
         x, y = data.train
         flow.adapt(x, y if recipe.conditional else None, seed=recipe.seed)
-    settings = {"batch_size": recipe.batch_size, "labels": recipe.conditional}
+    backup = Backup(folder / "backup")
+    epochs_done = backup.restore(flow)
+    log = folder / "log.csv"
+    # A run killed between log and backup repeats that epoch.
+    _write_log(log, [row for row in _read_log(log) if row["epoch"] < epochs_done])
     flow.fit(
-        data.dataset("train", seed=recipe.seed, **settings),
+        batches,
         validation_data=data.dataset("validation", **settings),
+        initial_epoch=epochs_done,
         epochs=recipe.epochs,
-        callbacks=_callbacks(recipe, folder, flow, best, write),
+        callbacks=[*_callbacks(recipe, folder, flow, write), backup],
         verbose=0,
         shuffle=False,
     )
-    rows = _log_rows(folder)
+    rows = _read_log(log)
     best_row = min(rows, key=lambda row: row["val_nll"])
     summary = {
         "epochs": len(rows),
@@ -105,20 +115,20 @@ def _fit(recipe, folder, data, flow, best, write):
         "seconds": round(sum(row["seconds"] for row in rows), 1),
     }
     (folder / "run.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(backup.folder)
 
 
-def _callbacks(recipe, folder, flow, best, write):
+def _callbacks(recipe, folder, flow, write):
     log_dir = folder / "tensorboard" if tensorboard_is_installed() else None
-    best_so_far = min((row["val_nll"] for row in _log_rows(folder)), default=math.inf)
+    log = folder / "log.csv"
+    best = min((row["val_nll"] for row in _read_log(log)), default=math.inf)
     callbacks = [
         keras.callbacks.TerminateOnNaN(),
         Progress(write),
-        # Before the log: a run killed in between must not believe in weights that it never saved.
-        BestWeights(best, best_so_far),
-        keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-        keras.callbacks.BackupAndRestore(folder / "backup"),
+        BestWeights(folder / BEST, best),
+        keras.callbacks.CSVLogger(log, append=True),
     ]
-    if flow.event_shape == (2,) or plots.is_image_shape(flow.event_shape):
+    if plots.can_draw(flow):
         every = max(1, recipe.epochs // 20)
         callbacks.append(SampleGrid(folder / "samples.png", every, log_dir))
     if log_dir is None:
@@ -128,11 +138,18 @@ def _callbacks(recipe, folder, flow, best, write):
     return callbacks
 
 
-def _log_rows(folder) -> list[dict[str, float]]:
-    file = folder / "log.csv"
-    if not file.is_file():
+def _read_log(log: Path) -> list[dict[str, float]]:
+    if not log.is_file():
         return []
-    with open(file, newline="", encoding="utf-8") as lines:
-        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
-    # A run killed between log and backup repeats that epoch; the last time counts.
-    return list({row["epoch"]: row for row in rows}.values())
+    with open(log, newline="", encoding="utf-8") as lines:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(lines)]
+
+
+def _write_log(log: Path, rows: list[dict[str, float]]):
+    if not rows:
+        log.unlink(missing_ok=True)
+        return
+    with open(log, "w", newline="", encoding="utf-8") as lines:
+        writer = csv.DictWriter(lines, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
