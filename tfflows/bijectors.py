@@ -177,10 +177,10 @@ class BijectorLayer(InvertibleLayer):
             )
         self._event_ndims = len(event_shape)
         self._wrapped = bijector
-        # Keras trains and saves what it made itself: give it variables that share storage.
+        # Keras trains and saves variables of its own make; these share their storage.
         self.bijector_weights = [
-            _shared_variable(variable, f"weight_{i}")
-            for i, variable in enumerate(bijector.variables)
+            keras.Variable(v, dtype=v.dtype.name, trainable=v.trainable, name=f"weight_{i}")
+            for i, v in enumerate(bijector.variables)
         ]
         super().build(z_shape, context_shape)
 
@@ -206,11 +206,3 @@ class BijectorLayer(InvertibleLayer):
     def from_config(cls, config):
         make_bijector = keras.saving.deserialize_keras_object(config["make_bijector"])
         return cls(**{**config, "make_bijector": make_bijector})
-
-
-def _shared_variable(variable: tf.Variable, name: str) -> keras.Variable:
-    shared = keras.Variable(
-        variable, dtype=variable.dtype.name, trainable=variable.trainable, name=name
-    )
-    shared._value = variable
-    return shared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -50,3 +51,15 @@ def require_range(x: tf.Tensor, size: int, message: str) -> tf.Tensor:
         if low < 0 or high >= size:
             raise ValueError(f"{message}, but found values from {low} to {high}.")
     return x
+
+
+def as_dtype(value, dtype) -> tf.Tensor:
+    """A number, array or tensor as a tensor of a dtype.
+
+    `tf.cast` would first round a Python float to float32.
+
+    Example:
+        >>> float(tfflows.checks.as_dtype(0.7, "float64"))
+        0.7
+    """
+    return tf.cast(value if tf.is_tensor(value) else np.asarray(value), dtype)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfflows.checks import as_dtype
 from tfflows.dequantization import dequantize
 from tfflows.flow import Flow
 
@@ -114,7 +115,7 @@ def gaussian_likelihood(train, test, num_bits: int | None = None, seed: int = 0)
     Example:
         >>> x = np.random.default_rng(0).normal(size=(2000, 2))
         >>> figure = tfflows.evaluate.gaussian_likelihood(x[:1000], x[1000:])
-        >>> abs(figure.nll - np.log(2 * np.pi * np.e)) < 0.1
+        >>> bool(abs(figure.nll - np.log(2 * np.pi * np.e)) < 0.1)
         True
     """
     from sklearn.mixture import GaussianMixture
@@ -134,7 +135,7 @@ def gaussian_likelihood(train, test, num_bits: int | None = None, seed: int = 0)
 
 def round_trip_error(flow: Flow, x, context=None) -> float:
     """Largest `|decode(encode(x)) - x|` over a batch, in the units of x."""
-    x = tf.cast(x, flow.compute_dtype)
+    x = as_dtype(x, flow.compute_dtype)
     return float(tf.reduce_max(tf.abs(flow.decode(flow.encode(x, context), context) - x)))
 
 
@@ -143,7 +144,7 @@ def log_det_error(flow: Flow, x, context=None) -> float:
 
     The Jacobian costs D gradients: meant for a few examples of moderate size.
     """
-    x = tf.cast(x, flow.compute_dtype)
+    x = as_dtype(x, flow.compute_dtype)
     context = flow.layer_context(context, x)
     num_dims = math.prod(flow.event_shape)
     with tf.GradientTape() as tape:

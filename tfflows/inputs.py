@@ -23,7 +23,7 @@ class FlowInputs:
 
     def _continuous(self, x, seed):
         """x as a finite tensor of the flow's dtype, integer images dequantised."""
-        x = tf.convert_to_tensor(x)
+        x = x if tf.is_tensor(x) else tf.convert_to_tensor(np.asarray(x))
         self._check_shape_and_dtype(x.shape, x.dtype)
         if x.dtype.is_integer and self.num_bits is not None:
             return dequantize(x, self.num_bits, seed, self.compute_dtype)

@@ -192,4 +192,4 @@ def zero_log_det(x):
 
 def constant_log_det(value, x):
     """Log-det that is the same for every example, as a tensor of shape `[batch]`."""
-    return tf.fill(tf.shape(x)[:1], tf.cast(value, x.dtype))
+    return tf.fill(tf.shape(x)[:1], tf.convert_to_tensor(value, x.dtype))

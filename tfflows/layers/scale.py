@@ -29,7 +29,7 @@ class Scale(DataDependentLayer):
     Example:
         >>> layer = tfflows.layers.Scale()
         >>> x, log_det = layer.forward_and_log_det(tf.ones([1, 3]))
-        >>> layer.weight.assign([0.0, 1.0, 2.0])
+        >>> _ = layer.weight.assign([0.0, 1.0, 2.0])
         >>> float(layer.forward_and_log_det(tf.ones([1, 3]))[1][0])
         3.0
     """

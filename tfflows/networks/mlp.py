@@ -23,6 +23,12 @@ class _DenseNetwork(keras.layers.Layer):
     def _dense(self, units, initializer="glorot_uniform"):
         return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy)
 
+    def _exposed(self, name, layers):
+        # tf.train.Checkpoint does not look into Keras's lists.
+        for i, layer in enumerate(layers):
+            setattr(self, f"{name}_{i}", layer)
+        return layers
+
     def _input_size(self, x_shape, context_shape):
         return x_shape[-1] + (0 if context_shape is None else context_shape[-1])
 
@@ -74,7 +80,9 @@ class MLP(_DenseNetwork):
     ):
         super().__init__(output_dim, activation, dropout, zero_output, **kwargs)
         self.hidden = [int(units) for units in hidden]
-        self._hidden = [self._dense(units, "he_normal") for units in self.hidden]
+        self._hidden = self._exposed(
+            "hidden", [self._dense(units, "he_normal") for units in self.hidden]
+        )
 
     def build(self, x_shape, context_shape=None):
         size = self._input_size(x_shape, context_shape)
@@ -134,9 +142,10 @@ class ResidualMLP(_DenseNetwork):
         self.width = int(width)
         self.num_blocks = int(num_blocks)
         self._first = self._dense(width)
-        self._inner = [self._dense(width, "he_normal") for _ in range(num_blocks)]
+        blocks = range(num_blocks)
+        self._inner = self._exposed("inner", [self._dense(width, "he_normal") for _ in blocks])
         # Zero, so that every block starts as the identity.
-        self._outer = [self._dense(width, "zeros") for _ in range(num_blocks)]
+        self._outer = self._exposed("outer", [self._dense(width, "zeros") for _ in blocks])
 
     def build(self, x_shape, context_shape=None):
         self._first.build((None, self._input_size(x_shape, context_shape)))

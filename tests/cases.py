@@ -1,0 +1,239 @@
+"""Every invertible layer and every flow that the property tests run over, in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfflows
+from tfflows.bijectors import BijectorLayer
+from tfflows.layers import (
+    AdditiveCoupling,
+    AffineCoupling,
+    Chain,
+    InvertibleLayer,
+    Logit,
+    Permutation,
+    Rescaling,
+    Reshape,
+    Reverse,
+    Scale,
+    Standardize,
+)
+from tfflows.networks import MLP, ResidualMLP
+
+tfb = tfp.bijectors
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCase:
+    """How to make a layer of a given dtype, and what it may be fed with."""
+
+    make: Callable[[str], InvertibleLayer]
+    latent_shape: tuple[int, ...]
+    context_dim: int | None = None
+    support: str = "real"  # of x: "real", "unit" or "positive"
+    tolerance: float = 1e-6  # of the float32 round trip, relative to the largest value
+
+    def build(self, dtype: str = "float32") -> InvertibleLayer:
+        layer = self.make(dtype)
+        context_shape = None if self.context_dim is None else (None, self.context_dim)
+        layer.build((None, *self.latent_shape), context_shape)
+        randomize(layer)
+        return layer
+
+    def draw(self, name: str, layer: InvertibleLayer, n: int, tails: bool = False):
+        """A batch of z or x, as `name` says, and a context or None."""
+        rng = np.random.default_rng(n)
+        if name == "z" or self.support == "real":
+            shape = layer.latent_shape if name == "z" else layer.event_shape
+            value = rng.normal(size=(n, *shape))
+            value = 20 * np.sign(value) + 10 * value if tails else value
+        elif self.support == "unit":
+            value = rng.uniform(size=(n, *layer.event_shape))
+            value = np.round(value) if tails else value
+        else:
+            value = np.exp((4 if tails else 1) * rng.normal(size=(n, *layer.event_shape)))
+        context = None if self.context_dim is None else rng.normal(size=(n, self.context_dim))
+        as_tensor = lambda value: tf.constant(value, layer.compute_dtype)  # noqa: E731
+        return as_tensor(value), None if context is None else as_tensor(context)
+
+
+def randomize(layer, size: float = 1.0, seed: int = 1):
+    """Set all weights to values away from zero: a zero-initialised map may be the identity."""
+    rng = np.random.default_rng(seed)
+    for weight in layer.weights:
+        if "bool" in weight.dtype:
+            weight.assign(True)
+            continue
+        value = rng.uniform(0.2, 0.6, weight.shape)
+        if weight.name != "stddev":
+            value *= size * rng.choice([-1, 1], weight.shape)
+        if weight.name == "log_scale":
+            value *= 0.1  # some layers multiply it
+        weight.assign(value.astype(weight.dtype))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def softplus_chain(event_shape, dtype="float32"):
+    shift, log_scale = (tf.Variable(tf.zeros(event_shape, dtype)) for _ in range(2))
+    return tfb.Chain([tfb.Softplus(), tfb.Shift(shift), tfb.Scale(log_scale=log_scale)])
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def softplus_chain_float64(event_shape):
+    return softplus_chain(event_shape, "float64")
+
+
+def _couplings():
+    mlp = lambda n, dtype: MLP(n, hidden=(8, 8), dtype=dtype)  # noqa: E731
+    residual = lambda n, dtype: ResidualMLP(n, width=8, num_blocks=1, dtype=dtype)  # noqa: E731
+
+    def dense(n, dtype):
+        return keras.layers.Dense(n, dtype=dtype)
+
+    def sequential(n, dtype):
+        layers = [keras.layers.Dense(8, "tanh", dtype=dtype), keras.layers.Dense(n, dtype=dtype)]
+        return keras.Sequential(layers)
+
+    def case(layer, net, outputs, shape, mask, flip=False, context_dim=None):
+        def make(dtype):
+            return layer(net(outputs, dtype), mask, flip, dtype=dtype)
+
+        return LayerCase(make, shape, context_dim)
+
+    mask = [True, False, False, True, True]
+    return {
+        "additive_half": case(AdditiveCoupling, mlp, 2, (4,), "half"),
+        "additive_odd": case(AdditiveCoupling, residual, 2, (5,), "alternating"),
+        "additive_odd_flip": case(AdditiveCoupling, dense, 3, (5,), "alternating", True),
+        "additive_context": case(AdditiveCoupling, mlp, 2, (5,), mask, False, 3),
+        "affine_half_flip": case(AffineCoupling, mlp, 4, (4,), "half", True),
+        "affine_alternating": case(AffineCoupling, sequential, 4, (5,), "alternating"),
+        "affine_mask": case(AffineCoupling, residual, 4, (5,), mask),
+        "affine_mask_flip": case(AffineCoupling, mlp, 6, (5,), mask, True),
+        "affine_dense": case(AffineCoupling, dense, 2, (2,), "alternating"),
+        "affine_image": case(AffineCoupling, dense, 2, (2, 1, 2), "alternating", True),
+        "affine_context": case(AffineCoupling, mlp, 4, (4,), "half", False, 2),
+        "affine_context_residual": case(AffineCoupling, residual, 6, (5,), mask, True, 2),
+    }
+
+
+def _chain(dtype):
+    layers = [
+        Scale(dtype=dtype),
+        AffineCoupling(MLP(4, (8,), dtype=dtype), dtype=dtype),
+        Permutation([2, 0, 3, 1], dtype=dtype),
+        AdditiveCoupling(MLP(2, (8,), dtype=dtype), "half", flip=True, dtype=dtype),
+        Logit(dtype=dtype),
+        Reshape((2, 2), dtype=dtype),
+    ]
+    return Chain(layers, dtype=dtype)
+
+
+LAYERS = {
+    **_couplings(),
+    "permutation": LayerCase(lambda dtype: Permutation([3, 0, 2, 1], dtype=dtype), (4,)),
+    "permutation_image": LayerCase(lambda dtype: Permutation([1, 2, 0], dtype=dtype), (2, 2, 3)),
+    "reverse": LayerCase(lambda dtype: Reverse(dtype=dtype), (3,)),
+    "scale": LayerCase(lambda dtype: Scale(dtype=dtype), (2, 3)),
+    "standardize": LayerCase(lambda dtype: Standardize(dtype=dtype), (2, 3)),
+    "rescaling": LayerCase(lambda dtype: Rescaling(-16.0, 3.0, dtype=dtype), (2, 3)),
+    "reshape": LayerCase(lambda dtype: Reshape((2, 3, 1), dtype=dtype), (6,)),
+    "reshape_source": LayerCase(lambda dtype: Reshape((6,), (3, 2), dtype=dtype), (3, 2)),
+    # The slope of the sigmoid, 0.02 at |z| = 4, magnifies the rounding of x.
+    "logit": LayerCase(lambda dtype: Logit(0.05, dtype=dtype), (3,), None, "unit", 1e-5),
+    "logit_wide": LayerCase(lambda dtype: Logit(0.3, dtype=dtype), (2, 2), None, "unit", 1e-5),
+    "chain": LayerCase(_chain, (4,), 2, "unit", 1e-5),
+    "chain_plain": LayerCase(_chain, (4,), None, "unit", 1e-5),
+    "bijector": LayerCase(
+        lambda dtype: BijectorLayer(
+            softplus_chain if dtype == "float32" else softplus_chain_float64, dtype=dtype
+        ),
+        (3,),
+        None,
+        "positive",
+        1e-5,
+    ),
+}
+
+
+def _generic(dtype):
+    layers = [
+        AffineCoupling(ResidualMLP(4, width=8, num_blocks=1, dtype=dtype), dtype=dtype),
+        Reverse(dtype=dtype),
+        AffineCoupling(keras.Sequential([keras.layers.Dense(4, dtype=dtype)]), "half", dtype=dtype),
+        Scale(dtype=dtype),
+        Reshape((2, 2), dtype=dtype),
+    ]
+    return tfflows.Flow(Chain(layers, dtype=dtype), (2, 2), dtype=dtype)
+
+
+def _named(flow, shape, **settings):
+    settings = {"num_couplings": 2, "hidden": (8,), **settings}
+    return lambda dtype: flow(shape, dtype=dtype, **settings)
+
+
+FLOWS = {
+    "nice": _named(tfflows.NICE, (3,)),
+    "nice_normal": _named(tfflows.NICE, (2,), mask="half", base="normal"),
+    "nice_image": _named(tfflows.NICE, (1, 2, 1), num_bits=4),
+    "nice_image_classes": _named(tfflows.NICE, (2, 3, 1), num_bits=4, num_classes=3),
+    "realnvp": _named(tfflows.RealNVP, (2,), num_couplings=3),
+    "realnvp_logistic": _named(tfflows.RealNVP, (2,), base="logistic"),
+    "realnvp_image": _named(tfflows.RealNVP, (1, 2, 1), num_bits=4),
+    "realnvp_classes": _named(tfflows.RealNVP, (3,), num_classes=3, mask=[True, True, False]),
+    "realnvp_context": _named(tfflows.RealNVP, (2,), context_dim=2),
+    "generic": _generic,
+}
+
+
+def build_flow(name: str, dtype: str = "float32", size: float = 1.0) -> tfflows.Flow:
+    flow = FLOWS[name](dtype)
+    randomize(flow, size)
+    return flow
+
+
+def draw_context(flow, n: int, seed: int = 0):
+    """Labels, vectors or None: what the flow is conditioned on."""
+    rng = np.random.default_rng(seed)
+    if flow.num_classes is not None:
+        return rng.integers(flow.num_classes, size=n)
+    if flow.context_dim is not None:
+        return rng.normal(size=(n, flow.context_dim)).astype(flow.compute_dtype)
+    return None
+
+
+def context_matrix(flow, context):
+    """The context as the layers take it: labels become one-hot vectors."""
+    if flow.num_classes is not None:
+        return np.eye(flow.num_classes, dtype=flow.compute_dtype)[context]
+    return context
+
+
+def draw_points(flow, n: int, seed: int = 0):
+    """Continuous x of the flow's dtype, within its support."""
+    rng = np.random.default_rng(seed)
+    if flow.num_bits is None:
+        x = rng.normal(size=(n, *flow.event_shape))
+    else:
+        x = rng.uniform(0, 2**flow.num_bits, size=(n, *flow.event_shape))
+    return x.astype(flow.compute_dtype)
+
+
+def draw_data(flow, n: int, seed: int = 0):
+    """What the flow is fitted on, with some structure to learn: pixels or points."""
+    x = np.random.default_rng(seed).normal(size=(n, *flow.event_shape))
+    x = 1.0 + 0.3 * x + 2.0 * np.sin(x[:, :1])
+    if flow.num_bits is not None:
+        return np.clip(3 * x + 4, 0, 2**flow.num_bits - 1).astype("uint8")
+    return x.astype(flow.compute_dtype)
+
+
+def max_difference(a, b) -> float:
+    return float(np.max(np.abs(np.asarray(a, "float64") - np.asarray(b, "float64"))))

@@ -1,0 +1,48 @@
+"""What every test starts from: two logical devices, a fixed seed, no state of earlier tests."""
+
+import functools
+
+import keras
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfflows.networks import MLP
+
+# Two logical CPUs stand in for two accelerators. TensorFlow takes this only before its first op.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_start():
+    keras.utils.set_random_seed(0)
+    # TFP's one global cache would let a round trip through tfb.Chain or tfb.Invert return its
+    # own input. Called through the class, clear() clears something else.
+    tfp.bijectors.Bijector.__dict__["_cache"].clear()
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+    """One strategy for all tests: collectives of several in one process mix up their keys."""
+    return tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+
+
+@pytest.fixture
+def conditioner_calls(monkeypatch):
+    """Counts the calls of MLPs; in a `tf.function` these are calls at trace time."""
+    calls = []
+    call = MLP.call
+
+    @functools.wraps(call)
+    def counted(self, *args, **kwargs):
+        calls.append(self.name)
+        return call(self, *args, **kwargs)
+
+    monkeypatch.setattr(MLP, "call", counted)
+    return calls

@@ -1,0 +1,198 @@
+"""The view of a layer as a `tfb.Bijector`."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from cases import LAYERS, build_flow, max_difference
+
+from tfflows.layers import AffineCoupling, Scale
+from tfflows.networks import MLP
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_view_is_the_layer(name):
+    case = LAYERS[name]
+    layer = case.build()
+    view = layer.bijector
+    z, context = case.draw("z", layer, 5)
+    x, log_det = layer.forward_and_log_det(z, context)
+    keywords = {} if context is None else {"context": context}
+    np.testing.assert_array_equal(view.forward(z, **keywords), x)
+    event_ndims = len(layer.latent_shape)
+    found = view.forward_log_det_jacobian(z, event_ndims, **keywords)
+    np.testing.assert_array_equal(found, log_det)
+
+    back, log_det = layer.inverse_and_log_det(x, context)
+    np.testing.assert_array_equal(view.inverse(tf.identity(x), **keywords), back)
+    event_ndims = len(layer.event_shape)
+    found = view.inverse_log_det_jacobian(tf.identity(x), event_ndims, **keywords)
+    np.testing.assert_array_equal(found, log_det)
+    assert view.forward_event_shape(z.shape[1:]) == layer.event_shape
+    assert view.inverse_event_shape(x.shape[1:]) == layer.latent_shape
+
+
+def test_view_is_made_once_and_needs_a_built_layer():
+    layer = Scale()
+    with pytest.raises(ValueError, match="not built"):
+        _ = layer.bijector
+    layer.build((None, 2))
+    assert layer.bijector is layer.bijector
+
+
+@pytest.mark.parametrize("name", ["affine_context", "affine_image", "reshape", "chain_plain"])
+def test_nested_batch_shapes(name):
+    case = LAYERS[name]
+    layer = case.build()
+    z, context = case.draw("z", layer, 6)
+    expected, log_det = layer.forward_and_log_det(z, context)
+    keywords = {} if context is None else {"context": tf.reshape(context, [2, 3, -1])}
+    view, nested = layer.bijector, tf.reshape(z, [2, 3, *layer.latent_shape])
+    x = view.forward(nested, **keywords)
+    np.testing.assert_array_equal(x, tf.reshape(expected, [2, 3, *layer.event_shape]))
+    found = view.forward_log_det_jacobian(nested, len(layer.latent_shape), **keywords)
+    np.testing.assert_array_equal(found, tf.reshape(log_det, [2, 3]))
+    # No batch dimension at all.
+    keywords = {} if context is None else {"context": context[0]}
+    found = view.inverse(x[0, 0], **keywords)
+    assert found.shape == layer.latent_shape
+    assert max_difference(found, z[0]) < 1e-4
+
+
+def test_context_broadcasts_over_the_batch():
+    case = LAYERS["affine_context"]
+    layer = case.build()
+    z, context = case.draw("z", layer, 3)
+    expected, _ = layer.forward_and_log_det(z, tf.repeat(context[:1], 3, axis=0))
+    np.testing.assert_array_equal(layer.bijector.forward(z, context=context[0]), expected)
+
+
+def test_chain_invert_and_transformed_distribution():
+    layer = LAYERS["affine_mask"].build()
+    mapped = tfb.Chain([tfb.Exp(), layer.bijector, tfb.Shift(tf.ones([5]))])
+    z = tf.random.normal([7, 5])
+    x, log_det = layer.forward_and_log_det(z + 1)
+    np.testing.assert_allclose(mapped.forward(z), tf.exp(x), rtol=1e-6)
+    expected = log_det + tf.reduce_sum(x, -1)
+    np.testing.assert_allclose(mapped.forward_log_det_jacobian(z, 1), expected, rtol=1e-5)
+    np.testing.assert_allclose(tfb.Invert(layer.bijector).inverse(z + 1), x)
+
+    base = tfd.Independent(tfd.Normal(tf.zeros([5]), 1.0), 1)
+    distribution = tfd.TransformedDistribution(base, mapped)
+    found = distribution.log_prob(tf.exp(tf.identity(x)))
+    np.testing.assert_allclose(found, base.log_prob(z) - expected, rtol=1e-4, atol=1e-4)
+    assert distribution.sample([2, 3]).shape == (2, 3, 5)
+
+
+def test_trainable_variables_are_the_weights():
+    flow = build_flow("realnvp")
+    expected = {id(weight._value) for weight in flow.trainable_weights}
+    for module in (flow.bijector, flow.distribution, tfb.Invert(flow.bijector)):
+        assert {id(variable) for variable in module.trainable_variables} == expected
+    all_of_them = {id(weight._value) for weight in flow.transform.weights}
+    assert {id(variable) for variable in flow.bijector.variables} == all_of_them
+
+
+def test_no_stale_values_or_gradients_after_a_weight_update():
+    layer = LAYERS["scale"].build()
+    view, weight = layer.bijector, layer.trainable_weights[0]
+    z = tf.ones([1, 2, 3])
+    held = [view.forward(z), view.inverse(z), view.forward_log_det_jacobian(z, 2)]
+    weight.assign(weight + 1.0)
+    fresh = [layer.forward_and_log_det(z)[0], layer.inverse_and_log_det(z)[0]]
+    np.testing.assert_array_equal(view.forward(z), fresh[0])
+    np.testing.assert_array_equal(view.inverse(z), fresh[1])
+    assert max_difference(view.forward_log_det_jacobian(z, 2), held[2]) > 1
+
+    with tf.GradientTape(persistent=True) as tape:
+        ours = tf.reduce_sum(view.forward(z)) + view.inverse_log_det_jacobian(z, 2)
+        x, _ = layer.forward_and_log_det(z)
+        plain = tf.reduce_sum(x) + layer.inverse_and_log_det(z)[1]
+    expected = tape.gradient(plain, weight._value)
+    np.testing.assert_allclose(tape.gradient(ours, weight._value), expected)
+    assert held is not None  # alive until here: TFP's cache holds its values weakly
+
+
+def test_gradients_through_the_distribution_are_those_of_the_flow():
+    flow = build_flow("realnvp")
+    x = tf.random.normal([5, 2])
+    held = flow.bijector.inverse(x)
+    weights = [weight._value for weight in flow.trainable_weights]
+    with tf.GradientTape(persistent=True) as tape:
+        ours = tf.reduce_sum(flow.distribution.log_prob(x))
+        plain = tf.reduce_sum(flow.log_prob(x))
+    for found, expected in zip(
+        tape.gradient(ours, weights), tape.gradient(plain, weights), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert held is not None
+
+
+def test_one_graph_evaluates_each_conditioner_once(conditioner_calls):
+    flow = build_flow("realnvp")
+    x = tf.random.normal([5, 2])
+    tf.function(flow.distribution.log_prob).get_concrete_function(x)
+    assert len(conditioner_calls) == 3
+    conditioner_calls.clear()
+
+    def forward_and_log_det(z):
+        return flow.bijector.forward(z), flow.bijector.forward_log_det_jacobian(z, 1)
+
+    tf.function(forward_and_log_det).get_concrete_function(x)
+    assert len(conditioner_calls) == 3
+    conditioner_calls.clear()
+    sample = tf.function(lambda: flow.distribution.experimental_sample_and_log_prob(4))
+    sample.get_concrete_function()
+    assert len(conditioner_calls) == 3
+
+
+def test_traced_graphs_are_set_free():
+    flow = build_flow("realnvp")
+    graphs = []
+    for n in range(3):
+        function = tf.function(flow.distribution.log_prob)
+        concrete = function.get_concrete_function(tf.TensorSpec([n + 1, 2]))
+        graphs.append(weakref.ref(concrete.graph))
+        del function, concrete
+    gc.collect()
+    assert [graph() for graph in graphs] == [None] * 3
+
+
+def test_agrees_with_tfps_realnvp():
+    network = MLP(6, hidden=(8,))
+    coupling = AffineCoupling(network, "half", log_scale_bound=1.5)
+    coupling.build((None, 6))
+    for weight in network.weights:
+        weight.assign(tf.random.normal(weight.shape))
+
+    def shift_and_log_scale(a, num_outputs, **condition):
+        h, shift = tf.split(network(a), 2, axis=-1)
+        return shift, 1.5 * tf.tanh(h / 1.5)
+
+    other = tfb.RealNVP(num_masked=3, shift_and_log_scale_fn=shift_and_log_scale)
+    z = tf.random.normal([5, 6])
+    x, forward = coupling.forward_and_log_det(z)
+    np.testing.assert_allclose(x, other.forward(z), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(forward, other.forward_log_det_jacobian(z, 1), rtol=1e-5)
+    back, inverse = coupling.inverse_and_log_det(z)
+    np.testing.assert_allclose(back, other.inverse(z), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(inverse, other.inverse_log_det_jacobian(z, 1), rtol=1e-5)
+
+
+def test_agrees_with_tfps_chain_of_its_layers():
+    chain = LAYERS["chain_plain"].build()
+    # tfb.Chain's last bijector acts first.
+    other = tfb.Chain([layer.bijector for layer in reversed(chain.layers)])
+    z = tf.random.normal([5, 4])
+    x, forward = chain.forward_and_log_det(z)
+    np.testing.assert_allclose(x, other.forward(z), rtol=1e-6)
+    np.testing.assert_allclose(forward, other.forward_log_det_jacobian(z, 1), rtol=1e-5)
+    back, inverse = chain.inverse_and_log_det(x)
+    np.testing.assert_allclose(back, other.inverse(tf.identity(x)), rtol=1e-5, atol=1e-6)
+    found = other.inverse_log_det_jacobian(tf.identity(x), 2)
+    np.testing.assert_allclose(inverse, found, rtol=1e-5)

@@ -1,0 +1,131 @@
+"""Recipes as files, and what is refused."""
+
+import json
+
+import pytest
+from training_runs import tiny_data, tiny_images, tiny_recipe
+
+import tfflows
+from tfflows.data import Dataset, Split
+from tfflows.training import Recipe
+
+
+def test_round_trip_through_json(tmp_path):
+    recipe = Recipe(
+        flow="NICE",
+        data="digits",
+        config={"num_couplings": 3, "hidden": [16, 8], "base": "logistic"},
+        conditional=True,
+        epochs=7,
+        batch_size=32,
+        learning_rate=5e-4,
+        weight_decay=0.01,
+        global_clipnorm=2.5,
+        jit_compile=True,
+        seed=4,
+        expected="1.2 bits/dim (Größe ± 0.1)",
+        cost="1 minute",
+    )
+    recipe.to_file(tmp_path / "r.json")
+    assert Recipe.from_file(tmp_path / "r.json") == recipe
+    values = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert values["config"]["hidden"] == [16, 8] and values["global_clipnorm"] == 2.5
+
+
+def test_round_trip_of_tuples_which_json_does_not_have(tmp_path):
+    recipe = tiny_recipe(config={"num_couplings": 2, "hidden": (8,)})
+    recipe.to_file(tmp_path / "r.json")
+    assert Recipe.from_file(tmp_path / "r.json") == recipe
+
+
+def test_a_file_needs_flow_and_data_only(tmp_path):
+    (tmp_path / "r.json").write_text('{"flow": "RealNVP", "data": "moons"}')
+    assert Recipe.from_file(tmp_path / "r.json") == Recipe("RealNVP", "moons")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no recipe at .*nothing\.json"):
+        Recipe.from_file(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"flow": "NICE", ', "not valid JSON"),
+        ("", "not valid JSON"),
+        ("\xff\xfe", "not valid JSON"),
+        ('{"flow": "NICE", "data": "moons", "epoch": 3}', r"unknown keys \['epoch'\]"),
+        ('{"data": "moons"}', r"lacks \['flow'\]"),
+        ("{}", r"lacks \['data', 'flow'\]"),
+        ("[]", "r.json"),
+        ("3", "r.json"),
+        ("null", "r.json"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    (tmp_path / "r.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=message):
+        Recipe.from_file(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", 2.5),
+        ("epochs", "3"),
+        ("batch_size", 0),
+        ("batch_size", -4),
+        ("batch_size", None),
+        ("learning_rate", 0.0),
+        ("learning_rate", -1e-3),
+        ("learning_rate", float("nan")),
+        ("learning_rate", "fast"),
+    ],
+)
+def test_bad_values_are_named(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be .*{value!r}"):
+        tiny_recipe(**{name: value})
+
+
+def test_replace_checks_too():
+    recipe = tiny_recipe()
+    assert recipe.replace(epochs=9).epochs == 9 and recipe.epochs == 3
+    with pytest.raises(ValueError, match="epochs"):
+        recipe.replace(epochs=0)
+
+
+@pytest.mark.parametrize("name", ["Nice", "Flow", "coupling", "os", ""])
+def test_unknown_flow(name):
+    with pytest.raises(ValueError, match=f"must be one of .*RealNVP.*but found '{name}'"):
+        tiny_recipe(flow=name).build_flow(tiny_data())
+
+
+def test_unknown_hyper_parameter():
+    with pytest.raises(ValueError, match="couplings_number"):
+        tiny_recipe(config={"couplings_number": 2}).build_flow(tiny_data())
+
+
+def test_conditional_without_labels():
+    x = tiny_data().train.x
+    data = Dataset("plain", "", Split(x), Split(x), Split(x), None)
+    with pytest.raises(ValueError, match="conditional.*'plain' has no labels"):
+        tiny_recipe(conditional=True).build_flow(data)
+
+
+def test_the_data_set_decides_shape_bits_and_classes():
+    images = tiny_images()
+    flow = tiny_recipe(flow="NICE", conditional=True).build_flow(images)
+    assert isinstance(flow, tfflows.NICE)
+    assert (flow.event_shape, flow.num_bits, flow.num_classes) == ((4, 4, 1), 4, 2)
+    assert tiny_recipe().build_flow(images).num_classes is None
+    assert tiny_recipe().build_flow(tiny_data()).num_bits is None
+
+
+def test_the_seed_decides_the_initial_weights():
+    def kernels(seed):
+        flow = tiny_recipe(seed=seed).build_flow(tiny_data())
+        return [w.numpy().tolist() for w in flow.trainable_weights]
+
+    assert kernels(3) == kernels(3)
+    assert kernels(3) != kernels(4)

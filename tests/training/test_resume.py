@@ -1,0 +1,109 @@
+"""Runs that are killed go on from the last whole epoch, wherever the kill hits."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+from training_runs import mean_nll, read_log, read_summary, silent, tiny_data, tiny_recipe
+
+import tfflows
+from tfflows.training import train
+
+ROOT = Path(tfflows.__file__).parents[1]
+RECIPE = tiny_recipe(epochs=4)
+# Five steps an epoch: the kill hits in the middle of the third.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from training_runs import silent, tiny_data
+from tfflows import training
+
+steps = []
+
+def on_train_batch_end(self, batch, logs=None):
+    steps.append(batch)
+    if len(steps) == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+training.Progress.on_train_batch_end = on_train_batch_end
+folder = Path(sys.argv[2])
+training.train(training.Recipe.from_file(folder / "recipe.json"), folder, tiny_data(), silent)
+"""
+
+
+class Killed(BaseException):
+    """Nothing in the code under test catches it, as nothing catches a SIGKILL."""
+
+
+def check(folder, flow, data):
+    """All that must hold of a run that was killed and then came to its end."""
+    log, summary = read_log(folder), read_summary(folder)
+    assert [row["epoch"] for row in log] == list(range(RECIPE.epochs))
+    losses = [row["val_nll"] for row in log]
+    assert summary["epochs"] == RECIPE.epochs
+    assert summary["best_epoch"] == 1 + losses.index(min(losses))
+    # The weights are those of the epoch that the log says is the best.
+    assert mean_nll(flow, data.validation) == pytest.approx(min(losses), abs=1e-4)
+
+
+def test_sigkill_in_the_middle_of_an_epoch(tmp_path):
+    RECIPE.to_file(tmp_path / "recipe.json")
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert [row["epoch"] for row in read_log(tmp_path)] == [0, 1]
+    assert not (tmp_path / "run.json").exists()
+    whole = (tmp_path / "log.csv").read_text()
+
+    lines, data = [], tiny_data()
+    flow = train(RECIPE, tmp_path, data, lines.append)
+    assert [line.split("epoch ")[1][:3] for line in lines if "epoch " in line] == ["3/4", "4/4"]
+    assert (tmp_path / "log.csv").read_text().startswith(whole)
+    check(tmp_path, flow, data)
+    # Weights, optimizer and learning rate go on from where they were.
+    losses = [row["nll"] for row in read_log(tmp_path)]
+    assert losses == sorted(losses, reverse=True)
+    assert read_summary(tmp_path)["best_epoch"] == 4
+    assert int(flow.optimizer.iterations) == 4 * 5
+
+
+def test_best_is_not_overwritten_by_a_worse_epoch_after_resuming(tmp_path):
+    data = tiny_data(validation_bend=-1)
+
+    def stop(line):
+        if "epoch 3/" in line:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(RECIPE, tmp_path, data, stop)
+    best = (tmp_path / "best.weights.h5").read_bytes()
+    flow = train(RECIPE, tmp_path, data, silent)
+    assert (tmp_path / "best.weights.h5").read_bytes() == best
+    assert read_summary(tmp_path)["best_epoch"] == 1
+    check(tmp_path, flow, data)
+
+
+# Each epoch of this data is better than all before it, so it writes weights twice: the best ones,
+# and those to resume from.
+@pytest.mark.parametrize("call", [3, 4])
+def test_killed_while_weights_are_written(tmp_path, monkeypatch, call):
+    data, calls = tiny_data(), []
+    save_weights = keras.Model.save_weights
+
+    def half(self, filepath, *args, **kwargs):
+        save_weights(self, filepath, *args, **kwargs)
+        calls.append(filepath)
+        if len(calls) == call:
+            content = Path(filepath).read_bytes()
+            Path(filepath).write_bytes(content[: len(content) // 2])
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keras.Model, "save_weights", half)
+        with pytest.raises(Killed):
+            train(RECIPE, tmp_path, data, silent)
+    check(tmp_path, train(RECIPE, tmp_path, data, silent), data)

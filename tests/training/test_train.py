@@ -1,0 +1,155 @@
+"""`train` from start to end: what it writes, learns, returns and refuses."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from training_runs import (
+    bananas,
+    mean_nll,
+    read_log,
+    read_summary,
+    silent,
+    tiny_data,
+    tiny_images,
+    tiny_recipe,
+)
+
+import tfflows
+from tfflows.data import Dataset, Split
+from tfflows.training import Recipe, train
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder, flow, data and lines of one run on points in the plane, loaded from a file."""
+    folder = tmp_path_factory.mktemp("finished")
+    x, y = bananas(400, 0, num_dims=2)
+    np.savez(folder / "table.npz", x=x, y=y)
+    recipe = tiny_recipe(data=str(folder / "table.npz"))
+    lines = []
+    flow = train(recipe, folder / "run", write=lines.append)
+    return folder / "run", recipe, flow, tfflows.data.load(recipe.data), lines
+
+
+def test_files_of_a_run(finished):
+    folder, recipe, _, _, lines = finished
+    names = {path.name for path in folder.iterdir()}
+    assert names - {"tensorboard"} == {
+        "recipe.json",
+        "log.csv",
+        "samples.png",
+        "best.weights.h5",
+        "run.json",
+    }
+    assert Recipe.from_file(folder / "recipe.json") == recipe
+    with Image.open(folder / "samples.png") as picture:
+        picture.load()
+        assert picture.format == "PNG" and min(picture.size) > 100
+    assert [f"epoch {i}/3" in line for i, line in enumerate(lines[-3:], 1)] == [True] * 3
+
+
+def test_log_and_summary_agree(finished):
+    folder, _, _, _, _ = finished
+    log, summary = read_log(folder), read_summary(folder)
+    assert [row["epoch"] for row in log] == [0, 1, 2]
+    assert summary["epochs"] == 3
+    losses = [row["val_nll"] for row in log]
+    assert summary["validation_nll"] == min(losses)
+    assert summary["best_epoch"] == 1 + int(np.argmin(losses))
+    assert summary["seconds"] == pytest.approx(sum(row["seconds"] for row in log), abs=0.1)
+
+
+def test_the_loss_falls(finished):
+    folder, recipe, flow, data, _ = finished
+    log = read_log(folder)
+    assert log[-1]["nll"] < log[0]["nll"]
+    untrained = recipe.build_flow(data)
+    untrained.adapt(data.train.x)
+    assert mean_nll(flow, data.validation) < mean_nll(untrained, data.validation) - 0.05
+
+
+def test_the_best_epoch_is_returned_where_it_is_the_last(finished):
+    folder, _, flow, data, _ = finished
+    assert read_summary(folder)["best_epoch"] == 3
+    assert mean_nll(flow, data.validation) == pytest.approx(
+        read_log(folder)[-1]["val_nll"], abs=1e-4
+    )
+
+
+def test_a_second_call_only_loads(finished, monkeypatch):
+    folder, recipe, flow, data, _ = finished
+
+    def fit(*args, **kwargs):
+        raise AssertionError("It trains again.")
+
+    monkeypatch.setattr(tfflows.Flow, "fit", fit)
+    log = (folder / "log.csv").read_bytes()
+    again = train(recipe, folder, write=fit)
+    np.testing.assert_array_equal(again.log_prob(data.test.x), flow.log_prob(data.test.x))
+    assert (folder / "log.csv").read_bytes() == log
+
+
+def test_another_recipe_in_the_same_folder_is_refused(finished):
+    folder, recipe, _, _, _ = finished
+    before = (folder / "recipe.json").read_bytes()
+    with pytest.raises(ValueError, match="holds a run of another recipe"):
+        train(recipe.replace(learning_rate=0.5), folder, write=silent)
+    assert (folder / "recipe.json").read_bytes() == before
+
+
+def test_the_best_epoch_is_returned_where_it_is_the_first(tmp_path):
+    data = tiny_data(validation_bend=-1)
+    flow = train(tiny_recipe(), tmp_path, data, silent)
+    losses = [row["val_nll"] for row in read_log(tmp_path)]
+    assert losses[0] + 0.02 < losses[1] < losses[2]
+    assert read_summary(tmp_path)["best_epoch"] == 1
+    assert mean_nll(flow, data.validation) == pytest.approx(losses[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("below", ["", "run", "a/b"])
+def test_unwritable_folder(tmp_path, below):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="Cannot write into the run folder") as caught:
+        train(tiny_recipe(), tmp_path / "file" / below, tiny_data(), silent)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("source", ["file", "data"])
+def test_data_that_is_not_finite_is_refused_before_training(tmp_path, monkeypatch, source, value):
+    monkeypatch.setattr(tfflows.Flow, "fit", lambda *args, **kwargs: pytest.fail("It trains."))
+    x = bananas(100, 0).x
+    x[7, 1] = value
+    np.savez(tmp_path / "table.npz", x=x)
+    data = Dataset("bad", "", Split(x), Split(x), Split(x), None) if source == "data" else None
+    with pytest.raises(ValueError, match="1 NaN and 0 inf|0 NaN and 1 inf|1 of 300 values are NaN"):
+        train(tiny_recipe(data=str(tmp_path / "table.npz")), tmp_path / "run", data, silent)
+
+
+def test_batch_larger_than_the_training_split(tmp_path):
+    with pytest.raises(ValueError, match="batch_size.*1000|1000.*batch_size"):
+        train(tiny_recipe(batch_size=1000), tmp_path, tiny_data(), silent)
+
+
+def test_conditional_recipe_learns_from_the_labels(tmp_path):
+    data = tiny_data()
+    flow = train(tiny_recipe(conditional=True, epochs=4), tmp_path, data, silent)
+    assert flow.num_classes == 2
+    x, y = data.test
+    assert mean_nll(flow, data.test) + 0.1 < mean_nll(flow, Split(x, 1 - y))
+
+
+def test_conditional_recipe_on_points_in_the_plane(tmp_path):
+    flow = train(tiny_recipe(conditional=True, epochs=1), tmp_path, tiny_data(num_dims=2), silent)
+    assert flow.num_classes == 2
+
+
+def test_conditional_images(tmp_path):
+    recipe = tiny_recipe(flow="NICE", conditional=True, epochs=2, batch_size=48)
+    flow = train(recipe, tmp_path, tiny_images(), silent)
+    assert (flow.num_bits, flow.num_classes) == (4, 2)
+    log = read_log(tmp_path)
+    for row in log:
+        assert row["val_bits_per_dim"] == pytest.approx(row["val_nll"] / 16 / np.log(2), rel=1e-4)
+    assert log[1]["nll"] < log[0]["nll"]
+    assert (tmp_path / "samples.png").is_file()

@@ -1,0 +1,80 @@
+"""Every entry that comes with the package is whole, small and as published."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from zoo_copies import WEIGHTS, sha256
+
+import zoo
+
+MODELS = Path(zoo.__file__).parent / "models"
+BUILT_IN = zoo.list()
+FILES = {"config.json", WEIGHTS, "recipe.json", "metadata.json", "card.md", "reference.npz"}
+FILES |= {"samples.png"}
+FIRST_SIX = {
+    "nice_digits",
+    "nice_mnist",
+    "realnvp_digits",
+    "realnvp_digits_conditional",
+    "realnvp_eight_gaussians",
+    "realnvp_moons",
+}
+
+
+def test_the_first_six_are_there():
+    assert set(BUILT_IN) >= FIRST_SIX
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_files_are_whole(name):
+    folder = MODELS / name
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 8_000_000
+    weights = zoo.metadata(name)["weights"]
+    assert weights["sha256"] == sha256(folder / WEIGHTS)
+    assert weights["bytes"] == (folder / WEIGHTS).stat().st_size
+    with Image.open(folder / "samples.png") as picture:
+        picture.load()
+        assert min(picture.size) >= 100
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_card_says_what_the_metadata_say(name):
+    facts, card = zoo.metadata(name), zoo.card(name)
+    assert facts["name"] == name and facts["summary"]
+    assert card.splitlines()[:3] == [f"# {name}", "", facts["summary"]]
+    for likelihood in (facts["likelihood"], *facts["baselines"].values()):
+        assert f"{likelihood['nll']:.4f} ± {likelihood['standard_error']:.4f} nats" in card
+        if facts["num_bits"] is not None:
+            assert (
+                f"{likelihood['bits_per_dim']:.4f} ± "
+                f"{likelihood['bits_per_dim_standard_error']:.4f} bits/dim" in card
+            )
+    assert f"{facts['parameters']:,}" in card and facts["weights"]["sha256"] in card
+    training = facts["training"]
+    assert f"{training['epochs']} epochs" in card and f"epoch {training['best_epoch']};" in card
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_recipe_and_configuration_agree(name):
+    recipe = zoo.recipe(name)
+    described = json.loads((MODELS / name / "config.json").read_text(encoding="utf-8"))
+    assert described["flow"] == recipe.flow
+    config, facts = described["config"], zoo.metadata(name)
+    assert {key: config[key] for key in recipe.config} == recipe.config
+    assert (config["num_classes"] is not None) == recipe.conditional
+    assert config["num_bits"] == facts["num_bits"]
+    assert facts["data"]["name"] == recipe.data
+    assert facts["training"]["epochs"] == recipe.epochs
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_it_computes_what_was_published(name):
+    result = zoo.verify(name)
+    assert result.ok, str(result)
+    measured = zoo.metadata(name)["likelihood"]
+    for figure in zoo.metadata(name)["baselines"].items():
+        if figure[0].startswith("full-covariance"):
+            assert measured["nll"] < figure[1]["nll"], "It is no better than a Gaussian."

@@ -1,0 +1,141 @@
+"""`zoo.publish`: every file from one run, figures measured on the test split, or nothing."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+from PIL import Image
+from zoo_copies import WEIGHTS, sha256
+
+import tfflows
+import zoo
+from tfflows import evaluate
+from tfflows.data import Dataset, Split
+from tfflows.training import Recipe
+
+FILES = ["card.md", "config.json", "metadata.json", WEIGHTS, "recipe.json"]
+FILES += ["reference.npz", "samples.png"]
+
+
+@pytest.fixture(scope="module")
+def image_entry(image_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("entries") / "blocks"
+    published = {"good figure": 0.5, "bad figure": 50.0}
+    return zoo.publish(image_run[0], "blocks", "Blocks.", "A paper.", published, folder)
+
+
+def facts_of(entry) -> dict:
+    return json.loads((entry / "metadata.json").read_text(encoding="utf-8"))
+
+
+def test_files_and_checksum(published, run):
+    assert sorted(path.name for path in published.iterdir()) == sorted(FILES)
+    weights = facts_of(published)["weights"]
+    assert weights["sha256"] == sha256(published / WEIGHTS)
+    assert weights["bytes"] == (published / WEIGHTS).stat().st_size
+    recipe = Recipe.from_file(published / "recipe.json")
+    assert recipe.expected and recipe.cost
+    trained = Recipe.from_file(run[0] / "recipe.json")
+    assert recipe.replace(expected=trained.expected, cost=trained.cost) == trained
+    config = json.loads((published / "config.json").read_text())
+    assert config["flow"] == "RealNVP" and config["config"]["hidden"] == [8]
+    with Image.open(published / "samples.png") as picture:
+        picture.load()
+
+
+def test_figures_are_those_of_the_test_split(published, run, table):
+    facts, flow, data = facts_of(published), run[1], tfflows.data.load(table)
+    nll = -flow.log_prob(data.test.x).numpy().astype("float64")
+    assert facts["split"] == "test" and facts["num_bits"] is None
+    assert facts["likelihood"]["nll"] == pytest.approx(nll.mean(), rel=1e-5)
+    error = nll.std(ddof=1) / np.sqrt(len(nll))
+    assert facts["likelihood"]["standard_error"] == pytest.approx(error, rel=1e-4)
+    assert facts["likelihood"]["num_examples"] == len(data.test) == 40
+    gaussian = scipy.stats.multivariate_normal(data.train.x.mean(0), np.cov(data.train.x.T, ddof=0))
+    (baseline,) = facts["baselines"].values()
+    assert baseline["nll"] == pytest.approx(-gaussian.logpdf(data.test.x).mean(), rel=1e-5)
+    assert facts["parameters"] == sum(int(np.prod(w.shape)) for w in flow.trainable_weights)
+    assert facts["training"]["epochs"] == 2
+    assert 0 <= facts["round_trip_error"] < 1e-5
+
+
+def test_card_says_what_was_measured(published):
+    facts, card = facts_of(published), (published / "card.md").read_text(encoding="utf-8")
+    assert card.splitlines()[:3] == ["# tiny", "", "A tiny flow of made-up points."]
+    measured = facts["likelihood"]
+    assert f"{measured['nll']:.4f} ± {measured['standard_error']:.4f} nats" in card
+    assert "bits/dim" not in card
+    assert facts["weights"]["sha256"] in card
+    assert 'zoo.load("tiny")' in card
+
+
+def test_entry_of_labelled_images(image_entry, image_run):
+    facts, card = facts_of(image_entry), (image_entry / "card.md").read_text(encoding="utf-8")
+    measured = facts["likelihood"]
+    assert facts["num_bits"] == 8 and measured["num_draws"] == 10
+    assert measured["bits_per_dim"] == pytest.approx(measured["nll"] / 16 / np.log(2))
+    assert f"{measured['bits_per_dim']:.4f} ±" in card and "10 draws per image" in card
+    assert "| paper | A paper. |" in card
+    bits = measured["bits_per_dim"]
+    assert f"good figure | 0.5 bits/dim; this flow is {bits - 0.5:.3f} bits/dim worse" in card
+    assert f"bad figure | 50.0 bits/dim; this flow is {50 - bits:.3f} bits/dim better" in card
+    zoo.register("blocks", image_entry)
+    x = np.full([3, 4, 4, 1], 7.5, "float32")
+    expected = image_run[1].log_prob(x, [0, 1, 2])
+    np.testing.assert_allclose(zoo.load("blocks").log_prob(x, [0, 1, 2]), expected, rtol=1e-5)
+    with np.load(image_entry / "reference.npz") as reference:
+        assert reference["context"].tolist() == [i % 3 for i in range(16)]
+        np.testing.assert_array_equal(reference["x"] % 1, 0.5)
+    assert zoo.verify("blocks").ok
+
+
+def test_the_cards_example_names_a_class_that_exists(image_entry):
+    # The labels are 0, 1 and 2.
+    card = (image_entry / "card.md").read_text(encoding="utf-8")
+    assert "context=" in card and "context=3" not in card
+
+
+def test_references_are_the_flows_own_samples(published, run, table):
+    x, flow = np.load(table)["x"], run[1]
+    with np.load(published / "reference.npz", allow_pickle=False) as reference:
+        assert sorted(reference) == ["log_prob", "samples", "x", "z"]
+        np.testing.assert_allclose(reference["x"], flow.sample(16, seed=0), rtol=1e-5, atol=1e-6)
+        distance = np.abs(reference["x"][:, None] - x[None]).max(-1)
+        assert distance.min() > 1e-6, "A point of the data set was copied."
+
+
+def test_exact_density_where_it_is_known(run, tmp_path):
+    x = tfflows.data.toy.eight_gaussians(60, 3)[0]
+    split = Split(x)
+    data = Dataset("eight_gaussians", "Drawn.", split, split, split, None)
+    entry = zoo.publish(run[0], "eight", "Eight.", folder=tmp_path / "eight", data=data)
+    centres = [(np.cos(a), np.sin(a)) for a in np.arange(8) * np.pi / 4]
+    parts = [scipy.stats.multivariate_normal(np.sqrt(8) * np.array(c), 1 / 8) for c in centres]
+    exact = -np.log(np.mean([part.pdf(x) for part in parts], axis=0)).mean()
+    assert facts_of(entry)["baselines"]["exact density"]["nll"] == pytest.approx(exact, rel=1e-5)
+
+
+def test_existing_folder_is_not_overwritten(run, tmp_path):
+    (tmp_path / "entry").mkdir()
+    (tmp_path / "entry" / "mine.txt").write_text("kept")
+    with pytest.raises(FileExistsError, match="exists; delete it first"):
+        zoo.publish(run[0], "tiny", "", folder=tmp_path / "entry")
+    assert [path.name for path in (tmp_path / "entry").iterdir()] == ["mine.txt"]
+
+
+def test_unfinished_run_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(FileNotFoundError, match="is not finished: it has no run.json"):
+        zoo.publish(tmp_path / "run", "tiny", "", folder=tmp_path / "entries" / "tiny")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_nothing_is_left_where_measuring_fails(run, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(evaluate, "gaussian_likelihood", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        zoo.publish(run[0], "tiny", "", folder=tmp_path / "entries" / "tiny")
+    assert [path for path in tmp_path.rglob("*") if path.is_file() or path.name == "tiny"] == []

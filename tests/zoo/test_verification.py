@@ -1,0 +1,94 @@
+"""`zoo.verify`: ok where nothing changed, and it names what drifted."""
+
+import sys
+
+import numpy as np
+import pytest
+from zoo_copies import copy_of, edit_metadata, edit_recipe, replace_weights
+
+import tfflows
+import zoo
+from zoo.verification import Check, Verification
+
+NAMES = ["log_prob", "z", "samples", "round trip", "likelihood of 256 test examples"]
+
+
+def drifted(result) -> list[str]:
+    return [check.name for check in result.checks if not check.ok]
+
+
+def test_unchanged_entry_is_ok(tiny):
+    result = zoo.verify(tiny)
+    assert result.ok and result.name == "tiny"
+    assert [check.name for check in result.checks] == NAMES
+    for check in result.checks:
+        assert 0 <= check.deviation <= check.tolerance <= 1e-3
+    lines = str(result).splitlines()
+    assert lines[0] == "tiny" and [line.split()[0] for line in lines[1:]] == ["ok"] * 5
+
+
+def test_changed_weight_drifts(published, tmp_path):
+    entry = copy_of(published, tmp_path)
+    flow = zoo.load("copy")
+    # The last bias shifts half of the dimensions.
+    bias = [w for w in flow.trainable_weights if w.name == "bias"][-1]
+    bias.assign(bias + 0.01)
+    replace_weights(entry, flow)
+    result = zoo.verify("copy")
+    assert not result.ok
+    assert {"log_prob", "z", "samples"} <= set(drifted(result))
+    for line in str(result).splitlines()[1:4]:
+        assert line.strip().startswith("DRIFTED") and "allowed" in line
+
+
+def test_only_the_likelihood_drifts(published, tmp_path):
+    entry = copy_of(published, tmp_path)
+    edit_metadata(entry, subset_nll=1.01 * zoo.metadata("copy")["subset_nll"])
+    assert drifted(zoo.verify("copy")) == [NAMES[-1]]
+
+
+@pytest.mark.parametrize("key", ["log_prob", "z", "samples"])
+def test_a_single_number_drifts(published, tmp_path, key):
+    entry = copy_of(published, tmp_path)
+    reference = dict(np.load(entry / "reference.npz"))
+    reference[key].flat[3] += 1e-2 * np.abs(reference[key]).max()
+    np.savez(entry / "reference.npz", **reference)
+    assert key in drifted(zoo.verify("copy"))
+    reference[key] = reference[key][:-1]
+    if key != "z":  # which is decoded, too
+        np.savez(entry / "reference.npz", **reference)
+        assert key in drifted(zoo.verify("copy"))
+
+
+def test_nan_is_drift(published, tmp_path):
+    entry = copy_of(published, tmp_path)
+    reference = dict(np.load(entry / "reference.npz"))
+    reference["log_prob"][0] = np.nan
+    np.savez(entry / "reference.npz", **reference)
+    assert "log_prob" in drifted(zoo.verify("copy"))
+
+
+@pytest.mark.parametrize("source", ["/nowhere/table.npz", "my_table", "tfds:mnist", "mnist"])
+def test_likelihood_is_left_out_where_the_data_are_not_here(
+    published, tmp_path, monkeypatch, source
+):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    edit_recipe(copy_of(published, tmp_path), data=source)
+    result = zoo.verify("copy")
+    assert result.ok
+    assert [check.name for check in result.checks if check.deviation is None] == [NAMES[-1]]
+    assert str(result).splitlines()[-1].strip().startswith(f"left out  {NAMES[-1]}: ")
+
+
+def test_data_may_be_given(tiny, table):
+    assert zoo.verify(tiny, tfflows.data.load(table)).ok
+    other = tfflows.data.load("moons")
+    assert drifted(zoo.verify(tiny, other)) == [NAMES[-1]]
+
+
+def test_outcome_of_checks():
+    good, bad = Check("a", 1e-5, 1e-4), Check("b", 2e-4, 1e-4)
+    left_out, nan = Check("c", None, 1e-4, "not here"), Check("d", float("nan"), 1e-4)
+    assert [check.ok for check in (good, bad, left_out, nan)] == [True, False, True, False]
+    assert Verification("x", (good, left_out)).ok
+    assert not Verification("x", (good, bad)).ok
