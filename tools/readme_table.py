@@ -30,11 +30,11 @@ def row(name: str) -> str:
 
 
 def main():
-    """Replace the table that starts with HEADER."""
+    """Replace the table that starts with HEADER and ends with an empty line."""
     before, _, after = README.read_text(encoding="utf-8").partition(HEADER)
-    rest = after[after.index("\n\n") :] if after.startswith("|") else after.partition("\n")[2]
+    rest = after.partition("\n\n")[2]
     table = HEADER + "".join(row(name) for name in zoo.list())
-    README.write_text(before + table.rstrip("\n") + rest, encoding="utf-8")
+    README.write_text(f"{before}{table}\n{rest}", encoding="utf-8")
 
 
 if __name__ == "__main__":
