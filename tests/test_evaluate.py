@@ -98,7 +98,7 @@ def test_images_need_a_draw(num_draws):
 
 
 def test_empty_array():
-    with pytest.raises(ValueError, match=r"empty array, of shape \(0, 3\)"):
+    with pytest.raises(ValueError, match=r"empty batch, of shape \(0, 3\)"):
         evaluate.likelihood(gaussian_flow(), np.zeros([0, 3]))
 
 

@@ -72,7 +72,7 @@ def likelihood(
         batch_size: examples evaluated at a time.
 
     Raises:
-        ValueError: for an empty x, or as `Flow.log_prob` does.
+        ValueError: for an empty x, continuous pixels, or as `Flow.log_prob` does.
 
     Example:
         >>> flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
@@ -80,14 +80,11 @@ def likelihood(
         10
     """
     x = np.asarray(x)
-    if len(x) == 0:
-        raise ValueError(f"likelihood was given an empty array, of shape {x.shape}.")
+    flow.check_data(x, context)
     if num_draws < 1:
         raise ValueError(f"likelihood needs num_draws of at least 1, but found {num_draws}.")
     is_image = flow.num_bits is not None
     num_draws = num_draws if is_image else 0
-    # Wrong shapes and dtypes are told more plainly outside of a graph.
-    flow.log_prob(x[:1], None if context is None else context[:1])
     log_prob = tf.function(flow.log_prob, reduce_retracing=True)
     nll = np.zeros(len(x))
     for draw in range(max(num_draws, 1)):

@@ -214,14 +214,14 @@ class Flow(FlowInputs, keras.Model):
         x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
         is the context where x is an array. Arrays are checked as a whole before training starts.
         """
-        self._check_data(x, y)
+        self.check_data(x, y)
         if self.transform.needs_adapt:
             self.adapt(*self._first_batch(x, y, kwargs.get("batch_size") or 32))
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`."""
-        self._check_data(x, y)
+        self.check_data(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def call(self, inputs, training=False):

@@ -51,8 +51,11 @@ class FlowInputs:
                 "continuous values too.)"
             )
 
-    def _check_data(self, x, y):
-        """Check a whole array, or what a data set says of its elements."""
+    def check_data(self, x, y=None):
+        """Raise a ValueError unless x and the context y can be fitted or evaluated on.
+
+        Arrays are checked as a whole; of a `tf.data.Dataset`, what it says of its elements.
+        """
         if isinstance(x, tuple) and len(x) == 2 and y is None:
             x, y = x
         if isinstance(x, tf.data.Dataset):

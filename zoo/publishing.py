@@ -69,6 +69,7 @@ def publish(
         entry.mkdir()
         _write_json(entry / "config.json", {"flow": recipe.flow, "config": flow.get_config()})
         flow.save_weights(entry / WEIGHTS)
+        _compress(entry / WEIGHTS)
         np.savez_compressed(entry / "reference.npz", **reference.compute(flow))
         if plots.can_draw(flow):
             plots.save_samples(flow, entry / "samples.png")
@@ -98,6 +99,27 @@ def publish(
         (entry / "card.md").write_text(card_text(facts, recipe, flow), encoding="utf-8")
         shutil.move(entry, folder)
     return folder
+
+
+def _compress(path: Path) -> None:
+    """Rewrite an HDF5 file with its larger tensors compressed; it is read as before."""
+    import h5py
+
+    compressed = path.with_suffix(".compressed")
+    with h5py.File(path) as old, h5py.File(compressed, "w") as new:
+
+        def copy(name, item):
+            if isinstance(item, h5py.Dataset) and item.size > 1000:
+                new.create_dataset(name, data=item[()], compression="gzip", shuffle=True)
+            elif isinstance(item, h5py.Dataset):
+                new[name] = item[()]
+            else:
+                new.require_group(name)
+            new[name].attrs.update(item.attrs)
+
+        old.visititems(copy)
+        new.attrs.update(old.attrs)
+    compressed.replace(path)
 
 
 def _measure(flow, data, is_conditional: bool) -> dict:
