@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from plain_tensorflow import compare_in_plain_tensorflow
 from zoo_copies import WEIGHTS, sha256
 
 import zoo
@@ -78,3 +80,14 @@ def test_it_computes_what_was_published(name):
     for figure in zoo.metadata(name)["baselines"].items():
         if figure[0].startswith("full-covariance"):
             assert measured["nll"] < figure[1]["nll"], "It is no better than a Gaussian."
+
+
+def test_exported_entries_compute_the_reference_in_plain_tensorflow(tmp_path):
+    paths = []
+    for name in BUILT_IN:
+        path = zoo.export(name, tmp_path)
+        with np.load(MODELS / name / "reference.npz") as reference:
+            inputs = {key: reference[key] for key in ("x", "context") if key in reference}
+            np.savez(f"{path}.npz", log_prob=reference["log_prob"], **inputs)
+        paths.append(str(path))
+    compare_in_plain_tensorflow(paths)
