@@ -29,7 +29,7 @@ Written by `python benchmarks/coupling.py --rounds {rounds}`.
 alternate, each conditioned by an MLP with hidden layers of {hidden} ReLU; standard normal
 base, float32, batches of {batch}. A training step is the mean negative log-likelihood, its
 gradient and an update by Adam: Keras's for tfflows, the fused kernel for the others. PyTorch
-evaluates and samples without autograd. Weights start random, none at zero.
+evaluates and samples without autograd. Kernels start random.
 
 Milliseconds a call: lower quartile (median) of {counts} calls, over {rounds} rounds in
 which the contenders take turns. The ratio is that of the lower quartiles to the row "{ours}",

@@ -37,8 +37,13 @@ class LayerBijector(tfp.bijectors.Bijector):
 
     The view owns nothing: `trainable_variables` are the layer's weights. Any number of batch
     dimensions is allowed. A conditional layer takes its context as a keyword, `[..., c]` with
-    batch dimensions that broadcast with those of the event: `bijector.forward(z, context=c)`,
-    `distribution.log_prob(x, bijector_kwargs={"context": c})`.
+    batch dimensions that broadcast to those of the event: `bijector.forward(z, context=c)`,
+    `distribution.log_prob(x, bijector_kwargs={"context": c})`. Class labels enter as
+    `tf.one_hot(labels, num_classes)`.
+
+    Within one graph a tensor is mapped once, and its value and log-det are kept, as TFP's own
+    bijectors do. After a weight update in the same graph, or to differentiate what was computed
+    before the tape, pass `tf.identity(x)`.
 
     Args:
         layer: a built `InvertibleLayer`.
@@ -98,7 +103,13 @@ class LayerBijector(tfp.bijectors.Bijector):
         static_batch = value.shape[: value.shape.rank - len(event_shape)]
         batch = tf.shape(value)[: static_batch.rank]
         if context is not None:
-            context = tf.convert_to_tensor(context, value.dtype)
+            context = tf.convert_to_tensor(context)
+            if not context.dtype.is_floating:
+                raise ValueError(
+                    f"A bijector's context is a float vector, but found {context.dtype.name}; "
+                    "class labels enter as tf.one_hot(labels, num_classes)."
+                )
+            context = tf.cast(context, value.dtype)
             size = context.shape[-1]
             context = tf.broadcast_to(context, tf.concat([batch, [size]], 0))
             context = tf.reshape(context, [-1, size])

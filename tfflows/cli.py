@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"tfflows: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("tfflows: interrupted; the same command goes on from here.", file=sys.stderr)
+        print("tfflows: interrupted; `train` goes on when it is called again.", file=sys.stderr)
         return 130
 
 

@@ -27,10 +27,10 @@ class Flow(FlowInputs, keras.Model):
         x = f(z), z ~ base
         log p(x) = log base(f^-1(x)) + log|det d f^-1(x) / dx|
 
-    `fit(x)` minimises the mean negative log-likelihood and needs no targets; a conditional flow
-    takes its context where Keras takes targets, `fit(x, context)`. An image flow (`num_bits`)
-    is fitted and evaluated on integer pixels, which it dequantises with fresh uniform noise; the
-    metrics are `nll` (nats per example) and, for images, `bits_per_dim`.
+    `fit(x)` minimises the mean negative log-likelihood and needs no targets and no loss; a
+    conditional flow takes its context where Keras takes targets, `fit(x, context)`. An image
+    flow (`num_bits`) is fitted and evaluated on integer pixels, which it dequantises with fresh
+    uniform noise; the metrics are `nll` (nats per example) and, for images, `bits_per_dim`.
 
     Everywhere else a tensor of floats is a point of the continuous space (for images
     [0, 2**num_bits) per pixel), and a tensor of integers is an image that is dequantised first,
@@ -126,9 +126,10 @@ class Flow(FlowInputs, keras.Model):
 
         Raises:
             ValueError: for a wrong shape or dtype, an empty batch, a missing or needless context,
-                or pixels out of range.
-            tf.errors.InvalidArgumentError: if x has NaN or infinite values, or the log-density is
+                pixels or labels out of range, NaN or infinite values, or a log-density that is
                 not finite because x lies outside the flow's support.
+            tf.errors.InvalidArgumentError: for wrong values within a `tf.function`. XLA drops such
+                checks.
         """
         x = self._continuous(x, seed)
         z, log_det = self.transform.inverse_and_log_det(x, self.layer_context(context, x), training)
@@ -141,11 +142,14 @@ class Flow(FlowInputs, keras.Model):
     def encode(self, x, context=None, seed=None):
         """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
         x = self._continuous(x, seed)
-        return self.transform.inverse_and_log_det(x, self.layer_context(context, x))[0]
+        z, _ = self.transform.inverse_and_log_det(x, self.layer_context(context, x))
+        return require_finite(z, f"The z of {self.name} should be finite (is x in its support?)")
 
     def decode(self, z, context=None):
         """Data x of a latent z, `[batch, *event_shape]`: the inverse of `encode`."""
-        z = as_dtype(z, self.compute_dtype)
+        z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
+        if z.shape.rank and z.shape[0] == 0:
+            raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")
         return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
 
     def sample(self, n: int, temperature: float = 1.0, seed=None, context=None):
@@ -161,8 +165,8 @@ class Flow(FlowInputs, keras.Model):
         Raises:
             ValueError: if n is below 1, the temperature negative, or the context does not fit.
         """
-        if n < 1:
-            raise ValueError(f"sample needs n of at least 1, but found {n}.")
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(f"sample needs an integer n of at least 1, but found {n}.")
         if not tf.is_tensor(temperature) and not temperature >= 0:
             raise ValueError(f"sample needs a temperature of at least 0, but found {temperature}.")
         shape = (n, *self.transform.latent_shape)
@@ -170,8 +174,8 @@ class Flow(FlowInputs, keras.Model):
         if self.base_name == "normal":
             z = tf.random.stateless_normal(shape, **random)
         else:
-            # The quantile of 0 is infinite, and the generator draws from [0, 1).
-            random["minval"] = np.finfo(self.compute_dtype).tiny
+            # The generator draws multiples of eps from [0, 1), and the quantile of 0 is infinite.
+            random["minval"] = np.finfo(self.compute_dtype).eps / 4
             z = self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))
         if context is not None:
             context = tf.convert_to_tensor(context)
@@ -203,7 +207,8 @@ class Flow(FlowInputs, keras.Model):
     def adapt(self, x, context=None, seed=None):
         """Set the data-dependent state of all layers from one batch x.
 
-        `fit` does it with its first batch, if it was not done before.
+        `fit` does it if it was not done before: with 10,000 random examples of an array, or the
+        first batch of a `tf.data.Dataset`.
         """
         x = self._continuous(x, seed)
         self.transform.adapt(x, self.layer_context(context, x))
@@ -212,16 +217,17 @@ class Flow(FlowInputs, keras.Model):
         """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
 
         x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
-        is the context where x is an array. Arrays are checked as a whole before training starts.
+        is the context where x is an array. Arrays are checked as a whole before training starts,
+        and the batches of a data set before each step.
         """
-        self.check_data(x, y)
+        x = self.check_data(x, y)
         if self.transform.needs_adapt:
-            self.adapt(*self._first_batch(x, y, kwargs.get("batch_size") or 32))
+            self.adapt(*self._examples_to_adapt_to(x, y))
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`."""
-        self.check_data(x, y)
+        x = self.check_data(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def call(self, inputs, training=False):
@@ -273,7 +279,7 @@ class Flow(FlowInputs, keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        if cls is Flow:
+        if "transform" in config:
             transform = keras.saving.deserialize_keras_object(config["transform"])
             config = {**config, "transform": transform}
         return cls(**config)
@@ -298,13 +304,21 @@ class Flow(FlowInputs, keras.Model):
             x = (x, context)
         return x, None, sample_weight
 
-    def _first_batch(self, x, y, batch_size):
+    def _examples_to_adapt_to(self, x, y):
+        """Pair of x and context; what each worker sees of a data set is not the same."""
         if isinstance(x, tf.data.Dataset):
+            if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+                raise ValueError(
+                    f"{self.name} has layers that start from data; on several workers call adapt "
+                    "with the same batch on each before fit."
+                )
             x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
-        elif not (isinstance(x, (tuple, list, np.ndarray)) or tf.is_tensor(x)):
+            return x if isinstance(x, tuple) else (x, y)
+        if not (isinstance(x, (tuple, np.ndarray)) or tf.is_tensor(x)):
             raise ValueError(
                 f"{self.name} has layers that start from data, but cannot look ahead into "
                 f"{type(x).__name__}; call adapt with one batch before fit."
             )
-        pair = x if isinstance(x, tuple) else (x, y)
-        return tuple(values if values is None else values[:batch_size] for values in pair)
+        x, y = x if isinstance(x, tuple) else (x, y)
+        rows = np.random.default_rng(0).permutation(len(x))[:10_000]
+        return np.asarray(x)[rows], None if y is None else np.asarray(y)[rows]

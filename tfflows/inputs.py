@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -52,29 +53,49 @@ class FlowInputs:
             )
 
     def check_data(self, x, y=None):
-        """Raise a ValueError unless x and the context y can be fitted or evaluated on.
+        """x, if it and the context y can be fitted or evaluated on.
 
-        Arrays are checked as a whole; of a `tf.data.Dataset`, what it says of its elements.
+        Arrays are checked as a whole and at once. A `tf.data.Dataset` comes back with a check of
+        each batch, outside of the step, where XLA cannot drop it.
+
+        Raises:
+            ValueError: for a wrong shape or dtype, no examples, bad values or contexts.
         """
-        if isinstance(x, tuple) and len(x) == 2 and y is None:
-            x, y = x
         if isinstance(x, tf.data.Dataset):
             spec = x.element_spec
             spec = spec[0] if isinstance(spec, tuple) else spec
             if isinstance(spec, tf.TensorSpec):
                 self._check_shape_and_dtype(spec.shape, spec.dtype)
                 self._check_pixels_dtype(spec)
-        elif isinstance(x, (np.ndarray, list)) or tf.is_tensor(x):
+            return x.map(self._checked_element)
+        if isinstance(x, tuple) and len(x) == 2 and y is None:
+            return self.check_data(*x), x[1]
+        if isinstance(x, (np.ndarray, list)) or tf.is_tensor(x):
             x = np.asarray(x)
             if x.dtype == object or x.dtype.kind in "USb":
                 raise ValueError(f"{self.name} expected numbers, but found x of dtype {x.dtype}.")
             self._check_shape_and_dtype(tf.TensorShape(x.shape), tf.as_dtype(x.dtype))
             self._check_pixels_dtype(x)
-            if self.num_bits is None:
-                require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
-            else:
-                require_pixels(tf.convert_to_tensor(x), self.num_bits)
-            self.layer_context(y, x)
+            with tf.device("CPU:0"):  # the whole array need not fit elsewhere
+                self._check_values(tf.convert_to_tensor(x))
+                self.layer_context(y, x)
+        return x
+
+    def _check_values(self, x):
+        if self.num_bits is not None:
+            return require_pixels(x, self.num_bits)
+        x = tf.cast(x, self.compute_dtype)
+        return require_finite(x, f"{self.name} needs finite x")
+
+    def _checked_element(self, *element):
+        x, context, _ = keras.utils.unpack_x_y_sample_weight(element)
+        x, context = x if isinstance(x, tuple) else (x, context)
+        checked = [self._check_values(x)]
+        if self.is_conditional:
+            checked.append(self.layer_context(context, x))
+        with tf.control_dependencies(checked):
+            element = tf.nest.map_structure(tf.identity, element)
+        return element if len(element) > 1 else element[0]
 
     def layer_context(self, context, x):
         """The context as the float matrix that the layers take, or `None`."""

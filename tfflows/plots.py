@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 from tfflows.dequantization import quantize
 from tfflows.flow import Flow
 
-HEAT_MAP_LIMIT = 4.0
-
 
 def image_grid(images, columns: int | None = None, padding: int = 1) -> np.ndarray:
     """Images side by side, as one array `[height, width, channels]`.
@@ -93,23 +91,37 @@ def save_samples(flow: Flow, path, **kwargs) -> Path:
     """
     path = Path(path)
     figure = figure_of_samples(flow, **kwargs)
+    unfinished = path.with_name(f"unfinished.{path.name}")
     try:
-        figure.savefig(path, format="png")
+        figure.savefig(unfinished, format="png")
+        unfinished.replace(path)
     except OSError as error:
+        unfinished.unlink(missing_ok=True)
         raise OSError(f"Cannot write the picture {path}: {error.strerror or error}.") from error
     return path
 
 
 def _figure_2d(flow: Flow, samples: np.ndarray) -> Figure:
-    limit, size = HEAT_MAP_LIMIT, 200
-    axis = np.linspace(-limit, limit, size, dtype="float32")
-    points = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-    density = np.exp(flow.log_prob(points).numpy()).reshape(size, size)
+    # Nearly all samples, with a margin; a few far away would make the rest a dot.
+    low, high = np.percentile(samples, [0.5, 99.5], axis=0)
+    margin = 0.1 * (high - low)
+    (left, bottom), (right, top) = low - margin, high + margin
+    size = 200
+    grid = np.meshgrid(np.linspace(left, right, size), np.linspace(bottom, top, size))
+    points = np.stack(grid, -1).reshape(-1, 2).astype(flow.compute_dtype)
+    # Not flow.log_prob, which refuses points outside of the support.
+    density = np.exp(flow.distribution.log_prob(points).numpy()).reshape(size, size)
     figure = Figure(figsize=(8.4, 4.2), dpi=100, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.imshow(density, origin="lower", extent=[-limit, limit, -limit, limit], cmap="viridis")
-    left.set_title("density")
-    right.scatter(*samples.T, s=2, alpha=0.6, linewidths=0)
-    right.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-    right.set_title(f"{len(samples)} samples")
+    heat_map, scatter = figure.subplots(1, 2)
+    heat_map.imshow(
+        np.nan_to_num(density),
+        origin="lower",
+        extent=(left, right, bottom, top),
+        aspect="auto",
+        cmap="viridis",
+    )
+    heat_map.set_title("density")
+    scatter.scatter(*samples.T, s=2, alpha=0.6, linewidths=0)
+    scatter.set(xlim=(left, right), ylim=(bottom, top))
+    scatter.set_title(f"{len(samples)} samples")
     return figure

@@ -1,4 +1,4 @@
-"""Which entries there are, and what their files say. Nothing here needs TensorFlow."""
+"""Which entries there are, and what their files say, without TensorFlow but for `recipe`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import fnmatch
 import json
 from pathlib import Path
 
-_MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parent / "models"
 _registered: dict[str, Path] = {}
 
 
@@ -18,7 +18,7 @@ def names(pattern: str = "*") -> list[str]:
         >>> zoo.list("nice_d*")
         ['nice_digits']
     """
-    built_in = {path.parent.name for path in _MODELS.glob("*/config.json")}
+    built_in = {path.parent.name for path in MODELS.glob("*/config.json")}
     return sorted(fnmatch.filter(built_in | set(_registered), pattern))
 
 
@@ -53,7 +53,7 @@ def folder_of(name: str) -> Path:
         near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise ValueError(f"There is no zoo entry {name!r}: {hint}known are {names()}.")
-    return _registered.get(name, _MODELS / name)
+    return _registered.get(name, MODELS / name)
 
 
 def card(name: str) -> str:

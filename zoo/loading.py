@@ -55,16 +55,10 @@ def load(name: str, weights="pretrained"):
 
 def build(name: str):
     """An entry's flow with random initial weights."""
-    import keras
-
-    import tfflows
+    from tfflows.flows import flow_class
 
     description = config(name)
-    flow_class = getattr(tfflows.flows, description["flow"])
-    flow = flow_class.from_config(description["config"])
-    if not isinstance(flow, keras.Model):
-        raise ValueError(f"The entry {name!r} names {description['flow']}, which is not a flow.")
-    return flow
+    return flow_class(description["flow"]).from_config(description["config"])
 
 
 def pretrained_weights(name: str) -> Path:
@@ -93,16 +87,15 @@ def pretrained_weights(name: str) -> Path:
     address = f"{url.rstrip('/')}/{name}/{WEIGHTS}"
     try:
         path = keras.utils.get_file(
-            f"{name}-{sha256[:16]}.weights.h5",
-            address,
-            cache_subdir="tfflows",
-            file_hash=sha256,
-            hash_algorithm="sha256",
+            f"{name}-{sha256[:16]}.weights.h5", address, cache_subdir="tfflows"
         )
-    except ValueError as error:
-        raise ValueError(f"The weights at {address} are truncated or altered: {error}") from error
     except Exception as error:  # what Keras raises for every failed download
         raise FileNotFoundError(f"The weights cannot be had from {address}: {error}.") from error
+    try:
+        check_sha256(path, sha256)
+    except ValueError:
+        Path(path).unlink()  # the next call downloads anew
+        raise
     return Path(path)
 
 

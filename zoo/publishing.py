@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from zoo.catalog import MODELS
 from zoo.loading import WEIGHTS, sha256_of
 
-_MODELS = Path(__file__).parent / "models"
 _NUM_DRAWS = 10
 
 
@@ -50,18 +48,19 @@ def publish(
     from tfflows import data as datasets
     from tfflows import plots
     from tfflows.training import Recipe
+    from tfflows.training.train import BEST
     from zoo import reference
 
     run = Path(run)
-    folder = Path(folder or _MODELS / name)
+    folder = Path(folder or MODELS / name)
     if folder.exists():
         raise FileExistsError(f"The entry {folder} exists; delete it first to publish it anew.")
     if not (run / "run.json").is_file():
         raise FileNotFoundError(f"The run in {run} is not finished: it has no run.json.")
     recipe = Recipe.from_file(run / "recipe.json")
     data = data or datasets.load(recipe.data)
-    flow = recipe.build_flow(data)
-    flow.load_weights(run / "best.weights.h5")
+    flow = recipe.build_flow(data, name)
+    flow.load_weights(run / BEST)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
@@ -81,7 +80,7 @@ def publish(
             "data": {"name": data.name, "description": data.description},
             **_measure(flow, data, recipe.conditional),
             "subset_nll": reference.subset_nll(flow, data, recipe.conditional),
-            "training": {**json.loads((run / "run.json").read_text()), "hardware": _hardware()},
+            "training": json.loads((run / "run.json").read_text()),
             "parameters": int(sum(np.prod(w.shape) for w in flow.trainable_weights)),
             "weights": {
                 "file": WEIGHTS,
@@ -129,8 +128,9 @@ def _measure(flow, data, is_conditional: bool) -> dict:
 
     x, y = data.test
     context = y if is_conditional else None
+    ignoring = ", ignoring the class" if is_conditional else ""
     baselines = {
-        "full-covariance Gaussian, fitted to the training split": dataclasses.asdict(
+        f"full-covariance Gaussian{ignoring}, fitted to the training split": dataclasses.asdict(
             evaluate.gaussian_likelihood(data.train.x, x, data.num_bits)
         )
     }
@@ -245,14 +245,6 @@ def _estimator(facts: dict) -> str:
         "upper bound of the discrete negative log-likelihood; mean and standard error over the "
         "images. The Gaussian is fitted to dequantised images too, and measured with one draw"
     )
-
-
-def _hardware() -> str:
-    import tensorflow as tf
-
-    gpus = len(tf.config.list_physical_devices("GPU"))
-    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
-    return f"{cores}, {gpus or 'no'} GPU, busy with other work too"
 
 
 def _write_json(path: Path, value: dict) -> None:

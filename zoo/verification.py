@@ -59,8 +59,8 @@ def verify(name: str, data=None) -> Verification:
 
     Args:
         name: see `zoo.list()`.
-        data: a `tfflows.data.Dataset` for the likelihood; by default the entry's own, which is
-            left out, and said so, if it is not on this machine.
+        data: a `tfflows.data.Dataset` for the likelihood; by default the entry's own. Where that
+            cannot be read without a download, the check is left out, and the report says why.
 
     Returns:
         A `Verification`; its `ok` tells whether all is as published.

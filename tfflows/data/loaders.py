@@ -89,11 +89,11 @@ def load(
     """
     check_num_bits(num_bits)
     source = os.fspath(source)
-    folder = _data_folder(root)
     if source in toy.DENSITIES:
         return _toy(source)
     if source == "digits":
         return _digits(min(num_bits, 4))
+    folder = _data_folder(root)
     if source == "mnist":
         return _mnist(folder, num_bits, download)
     if source.startswith("tfds:"):

@@ -4,8 +4,8 @@ from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
 from tfflows.layers.permutation import Permutation, Reverse
-from tfflows.layers.preprocessing import Logit, Rescaling, Reshape, Standardize
-from tfflows.layers.scale import Scale
+from tfflows.layers.preprocessing import Logit, Rescaling, Reshape
+from tfflows.layers.scale import Scale, Standardize
 
 __all__ = [
     "AdditiveCoupling",

@@ -107,6 +107,7 @@ class InvertibleLayer(keras.layers.Layer):
 
     def build(self, z_shape, context_shape=None):
         self._latent_shape = tuple(z_shape[1:])
+        self._context_dim = None if context_shape is None else context_shape[-1]
         self.built = True
 
     def call(self, z, context=None, training=False):
@@ -137,6 +138,14 @@ class InvertibleLayer(keras.layers.Layer):
             raise ValueError(
                 f"{type(self).__name__} '{self.name}' expected {name} of shape "
                 f"{('batch', *expected)}, but found {tuple(value.shape)}."
+            )
+        if self._context_dim is not None and (
+            context is None or context.shape[-1] != self._context_dim
+        ):
+            found = "none" if context is None else f"shape {tuple(context.shape)}"
+            raise ValueError(
+                f"{type(self).__name__} '{self.name}' expected a context of shape "
+                f"{('batch', self._context_dim)}, but found {found}."
             )
         return value
 
@@ -182,6 +191,7 @@ class DataDependentLayer(InvertibleLayer):
 
     @property
     def needs_adapt(self):
+        self._require_built("ask whether it needs adapt")
         return not bool(self.adapted.numpy())
 
 

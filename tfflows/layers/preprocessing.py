@@ -8,12 +8,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfflows.layers.base import (
-    DataDependentLayer,
-    InvertibleLayer,
-    constant_log_det,
-    zero_log_det,
-)
+from tfflows.layers.base import InvertibleLayer, constant_log_det, zero_log_det
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -54,67 +49,6 @@ class Rescaling(InvertibleLayer):
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale, "offset": self.offset}
-
-
-@keras.saving.register_keras_serializable(package="tfflows")
-class Standardize(DataDependentLayer):
-    """Affine map to zero mean and unit standard deviation, set from data by `adapt`.
-
-        forward:  x = mean + stddev * z
-        inverse:  z = (x - mean) / stddev
-        log-det:  sum(log(stddev))
-
-    Mean and standard deviation have one entry per dimension, are saved with the weights and are
-    not trained. Before `adapt` they are 0 and 1. A constant dimension keeps a standard deviation
-    of 1.
-
-    Args:
-        prior_examples: weight, in examples, of the variance averaged over all dimensions, with
-            which that of each dimension is mixed. Pixels need it: one that is dark in the whole
-            batch would otherwise be blown up beyond measure in the first image where it is not.
-
-    Raises:
-        ValueError: if `prior_examples` is negative.
-
-    Example:
-        >>> layer = tfflows.layers.Standardize()
-        >>> z = layer.adapt(tf.constant([[0.0, 10.0], [4.0, 30.0]]))
-        >>> print(z.numpy())
-        [[-1. -1.]
-         [ 1.  1.]]
-    """
-
-    def __init__(self, prior_examples: float = 0.0, **kwargs):
-        super().__init__(**kwargs)
-        if not prior_examples >= 0:
-            raise ValueError(
-                f"Standardize needs prior_examples of at least 0, but found {prior_examples}."
-            )
-        self.prior_examples = float(prior_examples)
-
-    def build(self, z_shape, context_shape=None):
-        settings = {"shape": z_shape[1:], "trainable": False, "autocast": False}
-        self.mean = self.add_weight(initializer="zeros", name="mean", **settings)
-        self.stddev = self.add_weight(initializer="ones", name="stddev", **settings)
-        super().build(z_shape, context_shape)
-
-    def _set_from(self, x):
-        variance = tf.math.reduce_variance(x, axis=0)
-        n, prior = tf.cast(tf.shape(x)[0], x.dtype), self.prior_examples
-        variance = (n * variance + prior * tf.reduce_mean(variance)) / (n + prior)
-        self.mean.assign(tf.reduce_mean(x, axis=0))
-        self.stddev.assign(tf.where(variance > 0, tf.sqrt(variance), tf.ones_like(variance)))
-
-    def _forward(self, z, context, training):
-        mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)
-        return mean + stddev * z, constant_log_det(tf.reduce_sum(tf.math.log(stddev)), z)
-
-    def _inverse(self, x, context, training):
-        mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)
-        return (x - mean) / stddev, constant_log_det(-tf.reduce_sum(tf.math.log(stddev)), x)
-
-    def get_config(self):
-        return {**super().get_config(), "prior_examples": self.prior_examples}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -1,4 +1,4 @@
-"""Learned diagonal scaling."""
+"""Elementwise affine maps that are learned or set from data."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ class Scale(DataDependentLayer):
         super().build(z_shape, context_shape)
 
     def _set_from(self, x):
-        stddev = tf.math.reduce_std(x, axis=0)
-        stddev = tf.where(stddev > 0, stddev, tf.ones_like(stddev))
-        self.weight.assign(tf.math.log(stddev) / self.factor)
+        self.weight.assign(tf.math.log(_mean_and_stddev(x)[1]) / self.factor)
 
     def _forward(self, z, context, training):
         s = self.factor * tf.convert_to_tensor(self.weight)
@@ -61,3 +59,75 @@ class Scale(DataDependentLayer):
 
     def get_config(self):
         return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Standardize(DataDependentLayer):
+    """Affine map to zero mean and unit standard deviation, set from data by `adapt`.
+
+        forward:  x = mean + stddev * z
+        inverse:  z = (x - mean) / stddev
+        log-det:  sum(log(stddev))
+
+    Mean and standard deviation have one entry per dimension, are saved with the weights and are
+    not trained. Before `adapt` they are 0 and 1. A constant dimension keeps a standard deviation
+    of 1.
+
+    Args:
+        prior_examples: weight, in examples, of the variance averaged over all dimensions, with
+            which that of each dimension is mixed. Pixels need it: one that is dark in the whole
+            batch would otherwise be blown up beyond measure in the first image where it is not.
+
+    Raises:
+        ValueError: if `prior_examples` is negative.
+
+    Example:
+        >>> layer = tfflows.layers.Standardize()
+        >>> z = layer.adapt(tf.constant([[0.0, 10.0], [4.0, 30.0]]))
+        >>> print(z.numpy())
+        [[-1. -1.]
+         [ 1.  1.]]
+    """
+
+    def __init__(self, prior_examples: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        if not prior_examples >= 0:
+            raise ValueError(
+                f"Standardize needs prior_examples of at least 0, but found {prior_examples}."
+            )
+        self.prior_examples = float(prior_examples)
+
+    def build(self, z_shape, context_shape=None):
+        settings = {"shape": z_shape[1:], "trainable": False, "autocast": False}
+        self.mean = self.add_weight(initializer="zeros", name="mean", **settings)
+        self.stddev = self.add_weight(initializer="ones", name="stddev", **settings)
+        super().build(z_shape, context_shape)
+
+    def _set_from(self, x):
+        mean, stddev = _mean_and_stddev(x, self.prior_examples)
+        self.mean.assign(mean)
+        self.stddev.assign(stddev)
+
+    def _forward(self, z, context, training):
+        mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)
+        return mean + stddev * z, constant_log_det(tf.reduce_sum(tf.math.log(stddev)), z)
+
+    def _inverse(self, x, context, training):
+        mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)
+        return (x - mean) / stddev, constant_log_det(-tf.reduce_sum(tf.math.log(stddev)), x)
+
+    def get_config(self):
+        return {**super().get_config(), "prior_examples": self.prior_examples}
+
+
+def _mean_and_stddev(x, prior_examples: float = 0.0):
+    """Per dimension, in float64; see `Standardize` for `prior_examples`."""
+    dtype, x = x.dtype, tf.cast(x, tf.float64)
+    mean, variance = tf.nn.moments(x, axes=[0])
+    # Rounding leaves a constant with a little variance.
+    is_constant = variance <= (1e-6 * tf.reduce_max(tf.abs(x), axis=0)) ** 2
+    variance = tf.where(is_constant, tf.zeros_like(variance), variance)
+    n = tf.cast(tf.shape(x)[0], tf.float64)
+    variance = (n * variance + prior_examples * tf.reduce_mean(variance)) / (n + prior_examples)
+    stddev = tf.where(variance > 0, tf.sqrt(variance), tf.ones_like(variance))
+    return tf.cast(mean, dtype), tf.cast(stddev, dtype)

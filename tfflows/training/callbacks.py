@@ -72,6 +72,8 @@ class Backup(keras.callbacks.Callback):
         self.folder = Path(folder)
 
     def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            return
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"epoch_{epoch + 1}.weights.h5"
         save_whole(self.model, path)
@@ -93,6 +95,13 @@ def save_whole(model, path: Path):
     """Save weights (of the optimizer too) so that the file is never seen half-written."""
     unfinished = path.with_name(f"unfinished.{path.name}")
     model.save_weights(unfinished)
+    unfinished.replace(path)
+
+
+def write_whole(path: Path, text: str):
+    """Write a text file so that it is never seen half-written."""
+    unfinished = path.with_name(f"unfinished.{path.name}")
+    unfinished.write_text(text, encoding="utf-8", newline="")
     unfinished.replace(path)
 
 

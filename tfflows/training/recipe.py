@@ -15,7 +15,8 @@ class Recipe:
     """How to train a flow.
 
     Attributes:
-        flow: name of a flow in `tfflows`, e.g. `"RealNVP"`.
+        flow: name of a flow in `tfflows`, e.g. `"RealNVP"`, or of a registered class of your own
+            (see `tfflows.flows.flow_class`).
         data: what `tfflows.data.load` takes, e.g. `"digits"` or a path.
         config: hyper-parameters of the flow; event shape, bits and classes come from the data.
         conditional: whether to condition on the data set's labels.
@@ -24,7 +25,7 @@ class Recipe:
         learning_rate: Adam's, at the start; it falls to zero along a cosine over the epochs.
         weight_decay: AdamW's decoupled decay of the networks' kernels.
         global_clipnorm: largest norm of the whole gradient, `None` for no clipping.
-        jit_compile: compile the step with XLA, which pays for flows of vectors.
+        jit_compile: compile the step with XLA, which pays for small networks.
         seed: of the initial weights, the order of the data and the noise.
         expected: the figure that the recipe should reach, and where it comes from.
         cost: what it takes, e.g. "4 minutes on 2 CPU cores".
@@ -87,34 +88,38 @@ class Recipe:
             )
         return cls(**values)
 
+    def to_json(self) -> str:
+        """The recipe as the text of its file."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
     def to_file(self, path) -> None:
         """Write the recipe as JSON."""
-        text = json.dumps(dataclasses.asdict(self), indent=2)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        Path(path).write_text(self.to_json(), encoding="utf-8")
 
     def replace(self, **changes) -> Recipe:
         """A copy with some values changed."""
         return dataclasses.replace(self, **changes)
 
-    def build_flow(self, data: Dataset):
+    def build_flow(self, data: Dataset, name: str | None = None):
         """A new, untrained flow for a data set, reproducible from the seed."""
         import keras
 
-        import tfflows
+        from tfflows.flows import flow_class
 
-        flow_class = getattr(tfflows.flows, self.flow, None)
-        if self.flow not in tfflows.flows.__all__ or flow_class is None:
+        reserved = {"event_shape", "num_bits", "num_classes"} & set(self.config)
+        if reserved:
             raise ValueError(
-                f"A recipe's flow must be one of {tfflows.flows.__all__}, but found {self.flow!r}."
+                f"A recipe's config must not have {sorted(reserved)}, which come from the data."
             )
         if self.conditional and data.num_classes is None:
             raise ValueError(
                 f"The recipe is conditional, but the data set {data.name!r} has no labels."
             )
         keras.utils.set_random_seed(self.seed)
-        return flow_class(
+        return flow_class(self.flow)(
             event_shape=data.event_shape,
             num_bits=data.num_bits,
             num_classes=data.num_classes if self.conditional else None,
+            name=name,
             **self.config,
         )

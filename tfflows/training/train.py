@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
+import platform
 import shutil
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from tfflows import data as datasets
 from tfflows import plots
@@ -21,6 +24,7 @@ from tfflows.training.callbacks import (
     Progress,
     SampleGrid,
     tensorboard_is_installed,
+    write_whole,
 )
 from tfflows.training.recipe import Recipe
 
@@ -70,13 +74,18 @@ def _run_folder(folder, recipe: Recipe) -> Path:
             f"The folder {folder} holds a run of another recipe; choose another folder, or delete "
             "this one to start anew."
         )
-    recipe.to_file(file)
+    if not file.is_file():
+        write_whole(file, recipe.to_json())
     return folder
 
 
 def _fit(recipe, folder, data, flow, write):
+    if len(data.train) < recipe.batch_size:
+        raise ValueError(
+            f"The recipe's batch_size is {recipe.batch_size}, but the training split of "
+            f"{data.name!r} has only {len(data.train)} examples."
+        )
     settings = {"batch_size": recipe.batch_size, "labels": recipe.conditional}
-    batches = data.dataset("train", seed=recipe.seed, **settings)
     num_steps = recipe.epochs * (len(data.train) // recipe.batch_size)
     optimizer = keras.optimizers.AdamW(
         keras.optimizers.schedules.CosineDecay(recipe.learning_rate, num_steps),
@@ -94,27 +103,39 @@ def _fit(recipe, folder, data, flow, write):
         flow.adapt(x, y if recipe.conditional else None, seed=recipe.seed)
     backup = Backup(folder / "backup")
     epochs_done = backup.restore(flow)
+    # Another order and other noise than in the epochs that are done.
+    keras.utils.set_random_seed(recipe.seed + epochs_done)
+    batches = data.dataset("train", seed=recipe.seed + epochs_done, **settings)
     log = folder / "log.csv"
     # A run killed between log and backup repeats that epoch.
     _write_log(log, [row for row in _read_log(log) if row["epoch"] < epochs_done])
-    flow.fit(
-        batches,
-        validation_data=data.dataset("validation", **settings),
-        initial_epoch=epochs_done,
-        epochs=recipe.epochs,
-        callbacks=[*_callbacks(recipe, folder, flow, write), backup],
-        verbose=0,
-        shuffle=False,
-    )
+    try:
+        flow.fit(
+            batches,
+            validation_data=data.dataset("validation", **settings),
+            initial_epoch=epochs_done,
+            epochs=recipe.epochs,
+            callbacks=[*_callbacks(recipe, folder, flow, write), backup],
+            verbose=0,
+            shuffle=False,
+        )
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"Training stopped: {error.message.splitlines()[0]}") from error
     rows = _read_log(log)
+    if len(rows) < recipe.epochs:
+        raise ValueError(
+            f"Training diverged in epoch {len(rows) + 1}: its loss is not finite. Lower the "
+            "recipe's learning_rate or set its global_clipnorm."
+        )
     best_row = min(rows, key=lambda row: row["val_nll"])
     summary = {
         "epochs": len(rows),
         "best_epoch": int(best_row["epoch"]) + 1,
         "validation_nll": best_row["val_nll"],
         "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "hardware": _hardware(),
     }
-    (folder / "run.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "run.json", json.dumps(summary, indent=2) + "\n")
     shutil.rmtree(backup.folder)
 
 
@@ -138,6 +159,11 @@ def _callbacks(recipe, folder, flow, write):
     return callbacks
 
 
+def _hardware() -> str:
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {gpus or 'no'} GPU"
+
+
 def _read_log(log: Path) -> list[dict[str, float]]:
     if not log.is_file():
         return []
@@ -149,7 +175,8 @@ def _write_log(log: Path, rows: list[dict[str, float]]):
     if not rows:
         log.unlink(missing_ok=True)
         return
-    with open(log, "w", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, rows[0])
-        writer.writeheader()
-        writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
+    write_whole(log, text.getvalue())
