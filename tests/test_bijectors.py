@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from cases import LAYERS, build_flow, max_difference
 
+import tfflows
 from tfflows.layers import AffineCoupling, Scale
 from tfflows.networks import MLP
 
@@ -196,3 +197,14 @@ def test_agrees_with_tfps_chain_of_its_layers():
     np.testing.assert_allclose(back, other.inverse(tf.identity(x)), rtol=1e-5, atol=1e-6)
     found = other.inverse_log_det_jacobian(tf.identity(x), 2)
     np.testing.assert_allclose(inverse, found, rtol=1e-5)
+
+
+def test_labels_and_contexts_of_the_wrong_size_are_refused():
+    flow = tfflows.RealNVP((2,), num_couplings=1, hidden=(4,), num_classes=5)
+    x = np.ones([5, 2], "float32")
+    with pytest.raises(ValueError, match=r"tf.one_hot\(labels, num_classes\)"):
+        flow.distribution.log_prob(x, bijector_kwargs={"context": np.arange(5)})
+    with pytest.raises(ValueError, match=r"context of shape \('batch', 5\), but found .*3"):
+        flow.bijector.inverse(x, context=np.ones([5, 3], "float32"))
+    with pytest.raises(ValueError, match=r"context of shape \('batch', 5\), but found none"):
+        flow.bijector.inverse(x)

@@ -52,8 +52,8 @@ def test_adapted_state_is_equal_on_the_replicas(two_replicas):
     flow.fit(x, batch_size=16, shuffle=False, verbose=0)
     standardize = flow.transform.layers[-1]
     for weight, expected in (
-        (standardize.mean, x[:16].mean(0)),
-        (standardize.stddev, x[:16].std(0)),
+        (standardize.mean, x.mean(0)),
+        (standardize.stddev, x.std(0)),
     ):
         copies = two_replicas.experimental_local_results(weight._value)
         assert len(copies) == 2

@@ -19,8 +19,8 @@ def image(**settings):
     return tfflows.NICE((1, 2, 1), num_couplings=1, hidden=(4,), num_bits=4, name="i", **settings)
 
 
-def fit(flow, *args):
-    flow.compile("sgd")
+def fit(flow, *args, jit_compile=False):
+    flow.compile("sgd", jit_compile=jit_compile)
     return flow.fit(*args, verbose=0)
 
 
@@ -121,8 +121,9 @@ GRAPH_CASES = {
 }
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("name", GRAPH_CASES)
-def test_bad_values_in_a_data_set_stop_fit_before_they_reach_the_weights(name):
+def test_bad_values_in_a_data_set_stop_fit_before_they_reach_the_weights(name, jit_compile):
     make, settings, x, context, fragment = GRAPH_CASES[name]
     flow = make(**settings)
     good = np.nan_to_num(np.clip(x, 0, 9), posinf=1)
@@ -130,7 +131,7 @@ def test_bad_values_in_a_data_set_stop_fit_before_they_reach_the_weights(name):
     before = flow.get_weights()
     data = tf.data.Dataset.from_tensor_slices(x if context is None else (x, context)).batch(3)
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        fit(flow, data)
+        fit(flow, data, jit_compile=jit_compile)
     assert fragment in str(error.value)
     for old, new in zip(before, flow.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)

@@ -113,7 +113,9 @@ def test_figure_in_the_plane_shows_density_and_samples():
     density, samples = figure.axes
     (heat_map,) = density.images
     values, (left, right, bottom, top) = np.asarray(heat_map.get_array()), heat_map.get_extent()
-    assert (left, bottom) == (-right, -top) and heat_map.origin == "lower"
+    assert left < right and bottom < top and heat_map.origin == "lower"
+    inside = flow.sample(50, seed=3).numpy()
+    assert np.mean((inside > [left, bottom]) & (inside < [right, top])) > 0.9
     rows, columns = values.shape
     for i, j in [(0, 0), (rows // 2, columns // 3), (rows // 3, columns - 1)]:
         x = left + (right - left) * j / (columns - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -91,12 +92,13 @@ def save_samples(flow: Flow, path, **kwargs) -> Path:
     """
     path = Path(path)
     figure = figure_of_samples(flow, **kwargs)
-    unfinished = path.with_name(f"unfinished.{path.name}")
+    unfinished = path.parent / f"unfinished.{path.name}"
     try:
         figure.savefig(unfinished, format="png")
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise OSError(f"Cannot write the picture {path}: {error.strerror or error}.") from error
     return path
 

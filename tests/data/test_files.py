@@ -100,10 +100,11 @@ def test_names_in_the_data_folder(tmp_path, monkeypatch):
     for name, shape in shapes.items():
         assert data.load(name).event_shape == shape
     with pytest.raises(FileNotFoundError, match="root is '.*nowhere': expected an existing"):
-        data.load("moons", root=tmp_path / "nowhere")
+        data.load("a", root=tmp_path / "nowhere")
     monkeypatch.setenv("TFFLOWS_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match="TFFLOWS_DATA is '.*nowhere': expected"):
-        data.load("moons")
+        data.load("a")
+    assert data.load("moons").event_shape == (2,)  # needs no folder
 
 
 BAD_ARRAYS = {

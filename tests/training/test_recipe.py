@@ -95,15 +95,19 @@ def test_replace_checks_too():
         recipe.replace(epochs=0)
 
 
-@pytest.mark.parametrize("name", ["Nice", "Flow", "coupling", "os", ""])
+@pytest.mark.parametrize("name", ["Nice", "coupling", "os", ""])
 def test_unknown_flow(name):
-    with pytest.raises(ValueError, match=f"must be one of .*RealNVP.*but found '{name}'"):
+    with pytest.raises(ValueError, match=f"There is no flow '{name}': expected one of .*RealNVP"):
         tiny_recipe(flow=name).build_flow(tiny_data())
 
 
 def test_unknown_hyper_parameter():
     with pytest.raises(ValueError, match="couplings_number"):
         tiny_recipe(config={"couplings_number": 2}).build_flow(tiny_data())
+    with pytest.raises(ValueError, match="does not fit Flow: .*transform"):
+        tiny_recipe(flow="Flow", config={}).build_flow(tiny_data())
+    with pytest.raises(ValueError, match="must not have .*num_bits"):
+        tiny_recipe(config={"num_bits": 2}).build_flow(tiny_data())
 
 
 def test_conditional_without_labels():

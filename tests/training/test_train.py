@@ -153,3 +153,12 @@ def test_conditional_images(tmp_path):
         assert row["val_bits_per_dim"] == pytest.approx(row["val_nll"] / 16 / np.log(2), rel=1e-4)
     assert log[1]["nll"] < log[0]["nll"]
     assert (tmp_path / "samples.png").is_file()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_training_that_diverges_is_not_taken_for_finished(tmp_path, jit_compile):
+    recipe = tiny_recipe(learning_rate=1e30, jit_compile=jit_compile)
+    with pytest.raises(ValueError, match="Training (diverged|stopped)") as caught:
+        train(recipe, tmp_path / "run", tiny_data(), silent)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "run.json").exists()

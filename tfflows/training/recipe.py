@@ -116,10 +116,13 @@ class Recipe:
                 f"The recipe is conditional, but the data set {data.name!r} has no labels."
             )
         keras.utils.set_random_seed(self.seed)
-        return flow_class(self.flow)(
-            event_shape=data.event_shape,
-            num_bits=data.num_bits,
-            num_classes=data.num_classes if self.conditional else None,
-            name=name,
-            **self.config,
-        )
+        try:
+            return flow_class(self.flow)(
+                event_shape=data.event_shape,
+                num_bits=data.num_bits,
+                num_classes=data.num_classes if self.conditional else None,
+                name=name,
+                **self.config,
+            )
+        except TypeError as error:
+            raise ValueError(f"The recipe's config does not fit {self.flow}: {error}.") from error
