@@ -181,7 +181,8 @@ class Flow(FlowInputs, keras.Model):
             context = tf.convert_to_tensor(context)
             if context.shape.rank == (0 if self.num_classes else 1):
                 context = tf.repeat(context[tf.newaxis], n, axis=0)
-        return self.decode(z * as_dtype(temperature, z.dtype), context)
+        z = z * as_dtype(temperature, z.dtype)
+        return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
 
     # TFP's side.
 
