@@ -4,7 +4,13 @@ import importlib
 
 __version__ = "0.1.0"
 
-_ATTRIBUTES = {"Flow": "tfflows.flow", "NICE": "tfflows.flows", "RealNVP": "tfflows.flows"}
+_ATTRIBUTES = {
+    "Flow": "tfflows.flow",
+    "Glow": "tfflows.flows",
+    "ImageRealNVP": "tfflows.flows",
+    "NICE": "tfflows.flows",
+    "RealNVP": "tfflows.flows",
+}
 _MODULES = [
     "bijectors",
     "checks",

@@ -62,6 +62,9 @@ class Flow(FlowInputs, keras.Model):
         TensorShape([5])
     """
 
+    # How many examples of an array `fit` adapts to.
+    adapt_examples = 10_000
+
     def __init__(
         self,
         transform: InvertibleLayer,
@@ -208,8 +211,8 @@ class Flow(FlowInputs, keras.Model):
     def adapt(self, x, context=None, seed=None):
         """Set the data-dependent state of all layers from one batch x.
 
-        `fit` does it if it was not done before: with 10,000 random examples of an array, or the
-        first batch of a `tf.data.Dataset`.
+        `fit` does it if it was not done before, with `adapt_examples` random examples of an array
+        or the first batch of a `tf.data.Dataset`.
         """
         x = self._continuous(x, seed)
         self.transform.adapt(x, self.layer_context(context, x))
@@ -223,7 +226,7 @@ class Flow(FlowInputs, keras.Model):
         """
         x = self.check_data(x, y)
         if self.transform.needs_adapt:
-            self.adapt(*self._examples_to_adapt_to(x, y))
+            self.adapt(*self.examples_to_adapt_to(x, y))
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -305,9 +308,10 @@ class Flow(FlowInputs, keras.Model):
             x = (x, context)
         return x, None, sample_weight
 
-    def _examples_to_adapt_to(self, x, y):
-        """Pair of x and context; what each worker sees of a data set is not the same."""
+    def examples_to_adapt_to(self, x, y):
+        """Pair of x and context for `adapt`: `adapt_examples` random ones, or a first batch."""
         if isinstance(x, tf.data.Dataset):
+            # What each worker sees of a data set is not the same.
             if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
                 raise ValueError(
                     f"{self.name} has layers that start from data; on several workers call adapt "
@@ -321,5 +325,5 @@ class Flow(FlowInputs, keras.Model):
                 f"{type(x).__name__}; call adapt with one batch before fit."
             )
         x, y = x if isinstance(x, tuple) else (x, y)
-        rows = np.random.default_rng(0).permutation(len(x))[:10_000]
+        rows = np.random.default_rng(0).permutation(len(x))[: self.adapt_examples]
         return np.asarray(x)[rows], None if y is None else np.asarray(y)[rows]

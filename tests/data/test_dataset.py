@@ -113,3 +113,75 @@ def test_bad_options(options, message):
 def test_a_small_last_batch_is_enough_without_drop_remainder():
     batches = make().dataset("train", batch_size=51, drop_remainder=False)
     assert [len(batch) for batch in epoch(batches)] == [50]
+
+
+def photos(n=40, seed=0):
+    """Images of which none is its own mirror image, with attributes that tell their row."""
+    x = np.random.default_rng(seed).integers(256, size=(n, 4, 5, 3), dtype="uint8")
+    y = (np.arange(n)[:, None] >> np.arange(6)) % 2
+    split = Split(x, y.astype("float32"))
+    return Dataset("photos", "Noise.", split, split, split, 8)
+
+
+def flips(batches, x):
+    """Which images of one pass are mirrored; each must be either the original or its mirror."""
+    found = np.zeros(len(x), int)
+    for batch, y in batches:
+        rows = (y.numpy() @ 2 ** np.arange(6)).astype(int)
+        plain = (batch.numpy() == x[rows]).all(axis=(1, 2, 3))
+        mirrored = (batch.numpy() == np.flip(x[rows], axis=2)).all(axis=(1, 2, 3))
+        assert (plain ^ mirrored).all()
+        found[rows] = mirrored
+    return found
+
+
+def test_attributes_stay_with_their_examples():
+    d = photos()
+    assert (d.context_dim, d.num_classes, d.attribute_names) == (6, None, None)
+    batches = d.dataset("train", batch_size=8, labels=True)
+    assert batches.element_spec[1] == tf.TensorSpec((8, 6), tf.float32)
+    assert flips(batches, d.train.x).sum() == 0
+    assert (make().context_dim, make(labels=False).context_dim) == (None, None)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_flips_are_new_in_each_pass_and_follow_from_the_seed(shuffle):
+    d = photos()
+
+    def passes(seed):
+        batches = d.dataset("train", 8, labels=True, shuffle=shuffle, seed=seed, flip=True)
+        assert batches.element_spec[0] == tf.TensorSpec((8, 4, 5, 3), tf.uint8)
+        assert len(batches) == 5
+        return np.stack([flips(batches, d.train.x) for _ in range(30)])
+
+    found = passes(0)
+    np.testing.assert_array_equal(found, passes(0))
+    assert (found != passes(1)).any()
+    assert len(np.unique(found, axis=0)) == 30  # no two passes are alike
+    assert len(np.unique(found, axis=1).T) == 40  # nor two images
+    # 1,200 fair coins: four standard errors.
+    assert abs(found.mean() - 0.5) < 4 * 0.5 / np.sqrt(found.size)
+
+
+def test_flips_without_labels_or_shuffle():
+    d = photos()
+    batches = d.dataset("test", batch_size=16, flip=True)
+    x = np.concatenate(list(batches.as_numpy_iterator()))
+    mirrored = (x != d.test.x).any(axis=(1, 2, 3))
+    assert 0 < mirrored.sum() < 40
+    np.testing.assert_array_equal(x[mirrored], np.flip(d.test.x, axis=2)[mirrored])
+
+
+def test_flipped_batches_are_shared_out_by_a_strategy(two_replicas):
+    batches = photos().dataset("train", batch_size=8, flip=True)
+    shapes = [
+        tuple(part.shape)
+        for batch in two_replicas.experimental_distribute_dataset(batches)
+        for part in two_replicas.experimental_local_results(batch)
+    ]
+    assert shapes == [(4, 4, 5, 3)] * 10
+
+
+def test_vectors_cannot_be_flipped():
+    with pytest.raises(ValueError, match=r"holds vectors of shape \(2,\).*: expected flip=False"):
+        make().dataset("train", batch_size=8, flip=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfflows.data.dataset import SPLITS, Dataset, Split
@@ -48,12 +50,14 @@ def make_dataset(
     splits: dict[str, tuple[np.ndarray, np.ndarray | None]],
     num_bits: int,
     seed: int = 0,
+    attribute_names: Sequence[str] | None = None,
 ) -> Dataset:
     """Check and convert arrays, and draw the splits that are missing from "train".
 
     Float arrays `[n, D]` become float32 vectors, integer arrays `[n, height, width]` or
-    `[n, height, width, channels]` uint8 images. A missing "validation" or "test" is a tenth of
-    "train", drawn by `np.random.default_rng(seed).permutation`: 80/10/10 where both are missing.
+    `[n, height, width, channels]` uint8 images. Integers `[n]` become int64 labels, booleans
+    `[n, k]` float32 attributes. A missing "validation" or "test" is a tenth of "train", drawn by
+    `np.random.default_rng(seed).permutation`: 80/10/10 where both are missing.
 
     Args:
         name: name of the data set, which errors also begin with.
@@ -62,6 +66,7 @@ def make_dataset(
             `None`.
         num_bits: bits that images have.
         seed: seed of the drawn splits.
+        attribute_names: names of the `k` attributes, if they have any.
 
     Raises:
         ValueError: for any array that is not as above.
@@ -79,6 +84,8 @@ def make_dataset(
                 f"{other.x.shape[1:]}: expected {train.x.dtype} of shape {train.x.shape[1:]}, as "
                 f"in 'train'."
             )
+    k = _num_attributes(done, name)
+    names = None if attribute_names is None else _as_names(attribute_names, k, name)
     missing = [split for split in SPLITS if split not in done]
     if missing:
         n, part = len(train), len(train) // 10
@@ -100,6 +107,7 @@ def make_dataset(
         name=name,
         description=f"{description} Split: {sizes}{drawn}.",
         num_bits=num_bits if train.x.dtype == np.uint8 else None,
+        attribute_names=names,
         **done,
     )
 
@@ -153,11 +161,37 @@ def _as_images(x: np.ndarray, num_bits: int, where: str) -> np.ndarray:
 
 
 def _as_labels(y: np.ndarray, n: int, where: str) -> np.ndarray:
+    if y.dtype == bool and y.ndim == 2 and len(y) == n and y.size:
+        return y.astype("float32")
     if y.dtype.kind not in "iu" or y.shape not in ((n,), (n, 1)):
         raise ValueError(
             f"The labels of {where} have dtype {y.dtype} and shape {y.shape}: expected integers "
-            f"of shape ({n},)."
+            f"of shape ({n},), or booleans of shape ({n}, k) for k attributes."
         )
     if y.min() < 0:
         raise ValueError(f"The labels of {where} start at {y.min()}: expected 0 or more.")
     return y.reshape(n).astype("int64")
+
+
+def _num_attributes(splits: dict[str, Split], name: str) -> int:
+    kinds = {split: s.y.shape[1:] for split, s in splits.items() if s.y is not None}
+    first = next(iter(kinds), None)
+    for split, kind in kinds.items():
+        if kind != kinds[first]:
+            found, expected = (
+                f"{k[0]} attributes" if k else "labels of classes" for k in (kind, kinds[first])
+            )
+            raise ValueError(
+                f"{split!r} of data set {name!r} has {found}: expected {expected}, as in {first!r}."
+            )
+    return kinds[first][0] if first and kinds[first] else 0
+
+
+def _as_names(names: Sequence[str], k: int, name: str) -> tuple[str, ...]:
+    names = np.asarray(names)
+    if names.dtype.kind != "U" or names.shape != (k,):
+        raise ValueError(
+            f"The attribute_names of data set {name!r} have dtype {names.dtype} and shape "
+            f"{names.shape}: expected strings of shape ({k},), one for each of {k} attributes."
+        )
+    return tuple(names.tolist())

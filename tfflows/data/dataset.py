@@ -16,13 +16,13 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Examples `x` and their labels `y`, or `None` where there are none.
+    """Examples `x` and their labels or attributes `y`, or `None` where there are none.
 
     `len(split)` is the number of examples, and `x, y = split` unpacks it.
 
     Args:
         x: float32 vectors `[n, D]`, or uint8 images `[n, height, width, channels]`.
-        y: int64 labels `[n]`, or `None`.
+        y: int64 labels `[n]`, float32 attributes `[n, k]` that are 0 or 1, or `None`.
     """
 
     x: np.ndarray
@@ -47,6 +47,7 @@ class Dataset:
         test: the examples to report.
         num_bits: bits per pixel of images, whose values lie in `[0, 2**num_bits)`; `None` for
             float vectors.
+        attribute_names: names of the columns of `y`, where those are known.
 
     Example:
         >>> import tfflows.data as data
@@ -61,6 +62,7 @@ class Dataset:
     validation: Split = field(repr=False)
     test: Split = field(repr=False)
     num_bits: int | None
+    attribute_names: tuple[str, ...] | None = field(default=None, repr=False)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -70,8 +72,16 @@ class Dataset:
     @property
     def num_classes(self) -> int | None:
         """One more than the largest label of any split; `None` without labels."""
-        labelled = [s.y for s in (self.train, self.validation, self.test) if s.y is not None]
-        return 1 + max(int(y.max()) for y in labelled) if labelled else None
+        labels = [y for y in self._all_y() if y.ndim == 1]
+        return 1 + max(int(y.max()) for y in labels) if labels else None
+
+    @property
+    def context_dim(self) -> int | None:
+        """Number of attributes; `None` without attributes."""
+        return next((y.shape[1] for y in self._all_y() if y.ndim == 2), None)
+
+    def _all_y(self) -> list[np.ndarray]:
+        return [s.y for s in (self.train, self.validation, self.test) if s.y is not None]
 
     def dataset(
         self,
@@ -81,10 +91,11 @@ class Dataset:
         shuffle: bool | None = None,
         drop_remainder: bool | None = None,
         seed: int = 0,
+        flip: bool = False,
     ) -> tf.data.Dataset:
         """A batched, prefetched `tf.data.Dataset` over one split.
 
-        Each pass over it draws a new order. The orders follow from `seed`, and from
+        Each pass over it draws a new order and new flips. They follow from `seed`, and from
         `tf.random.set_seed` where that was called.
 
         Args:
@@ -93,15 +104,18 @@ class Dataset:
             labels: yield `(x, y)` instead of `x`.
             shuffle: whether to shuffle; by default only "train".
             drop_remainder: whether to drop a last, smaller batch; by default only of "train".
-            seed: seed of the orders.
+            seed: seed of the orders and flips.
+            flip: mirror each image left to right with probability 1/2. For training only, where
+                a mirrored image is as likely as the image: faces, but not digits.
 
         Returns:
             Batches `[batch, *event_shape]`, float32 or uint8 as stored, with int64 labels
-            `[batch]` where asked for.
+            `[batch]` or float32 attributes `[batch, k]` where asked for.
 
         Raises:
-            ValueError: for an unknown split, labels that do not exist, a batch size below 1, or
-                a split that is smaller than the only batch it would have to fill.
+            ValueError: for an unknown split, labels that do not exist, flips of vectors, a batch
+                size below 1, or a split that is smaller than the only batch it would have to
+                fill.
 
         Example:
             >>> import tfflows.data as data
@@ -129,6 +143,11 @@ class Dataset:
                 f"batch_size {batch_size}, and drop_remainder leaves no batch of it: expected a "
                 f"batch_size of at most {len(x)} or drop_remainder=False."
             )
+        if flip and x.ndim != 4:
+            raise ValueError(
+                f"Data set {self.name!r} holds vectors of shape {self.event_shape}, but only "
+                f"images can be flipped: expected flip=False."
+            )
         import tensorflow as tf
 
         # Input pipelines run on the host: without this the arrays would land on the first GPU.
@@ -136,13 +155,20 @@ class Dataset:
             x = tf.constant(x)
             y = tf.constant(y) if labels else None
 
-        def examples(index):
-            return (tf.gather(x, index), tf.gather(y, index)) if labels else tf.gather(x, index)
+        def examples(index, coin=None):
+            batch = tf.gather(x, index)
+            if flip:
+                sides = tf.stack([batch, tf.reverse(batch, axis=[2])], axis=1)
+                batch = tf.gather(sides, coin % 2, batch_dims=1)
+            return (batch, tf.gather(y, index)) if labels else batch
 
         # Shuffling indices instead of examples keeps the shuffle buffer small and copies each
         # example once.
         batches = tf.data.Dataset.range(len(x))
         if shuffle:
             batches = batches.shuffle(len(x), seed=seed, reshuffle_each_iteration=True)
+        if flip:
+            coins = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+            batches = tf.data.Dataset.zip((batches, coins))
         batches = batches.batch(batch_size, drop_remainder=drop_remainder)
         return batches.map(examples).prefetch(tf.data.AUTOTUNE)

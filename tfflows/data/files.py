@@ -10,8 +10,8 @@ import numpy as np
 
 from tfflows.data.arrays import make_dataset, reduce_bits
 from tfflows.data.dataset import SPLITS, Dataset
+from tfflows.data.images import image_files, read_images
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 LICENCE = "Its licence is that of its source."
 
 
@@ -33,8 +33,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def read_numpy(path: Path, num_bits: int, seed: int) -> Dataset:
-    """Data set of a `.npy` or `.npz` file; `load` lists the keys."""
+def read_splits(path: Path) -> tuple[dict[str, tuple], np.ndarray | None]:
+    """`(x, y)` of each split in a `.npy` or `.npz` file, and its `attribute_names` if any.
+
+    Raises:
+        ValueError: where the file cannot be read or has no training examples.
+    """
     arrays = read_arrays(path)
     if "x" in arrays:
         splits = {"train": (arrays["x"], arrays.get("y"))}
@@ -50,10 +54,17 @@ def read_numpy(path: Path, num_bits: int, seed: int) -> Dataset:
             f"File {str(path)!r} has the keys {sorted(arrays)}: expected x (and y), or train, "
             f"validation and test, or x_train and x_test (and y_train and y_test)."
         )
-    return make_dataset(path.stem, f"Read from {path.name}. {LICENCE}", splits, num_bits, seed)
+    return splits, arrays.get("attribute_names")
 
 
-def read_folder(path: Path, num_bits: int, seed: int) -> Dataset:
+def read_numpy(path: Path, num_bits: int, seed: int) -> Dataset:
+    """Data set of a `.npy` or `.npz` file; `load` lists the keys."""
+    splits, names = read_splits(path)
+    about = f"Read from {path.name}. {LICENCE}"
+    return make_dataset(path.stem, about, splits, num_bits, seed, names)
+
+
+def read_folder(path: Path, num_bits: int, seed: int, skip_corrupt: bool) -> Dataset:
     """Data set of a folder of images; `load` says how it is laid out."""
     folders = {entry.name for entry in path.iterdir() if entry.is_dir()}
     if "train" in folders:
@@ -65,25 +76,16 @@ def read_folder(path: Path, num_bits: int, seed: int) -> Dataset:
         roots = {split: path / split for split in SPLITS if split in folders}
     else:
         roots = {"train": path}
-    files = {split: _image_files(root) for split, root in roots.items()}
+    files = {split: image_files(root) for split, root in roots.items()}
     # One level down is a class, if no image lies outside of one.
     parts = {split: [f.relative_to(roots[split]).parts for f in files[split]] for split in roots}
     labelled = all(len(p) > 1 for split in roots for p in parts[split])
     classes = sorted({p[0] for split in roots for p in parts[split]}) if labelled else []
-    first = files["train"][0]
-    shape = _read_image(first).shape
-    splits = {}
+    splits, shape = {}, None
     for split, names in files.items():
-        images = np.empty((len(names), *shape), "uint8")
-        for i, name in enumerate(names):
-            image = _read_image(name)
-            if image.shape != shape:
-                raise ValueError(
-                    f"Image {str(name)!r} has the shape {image.shape}: expected {shape}, as "
-                    f"{str(first)!r} has."
-                )
-            images[i] = image
-        y = np.array([classes.index(p[0]) for p in parts[split]]) if labelled else None
+        images, kept = read_images(names, skip_corrupt, shape)
+        shape = images.shape[1:]
+        y = np.array([classes.index(parts[split][i][0]) for i in kept]) if labelled else None
         splits[split] = (reduce_bits(images, num_bits), y)
     return make_dataset(
         path.resolve().name,
@@ -94,41 +96,13 @@ def read_folder(path: Path, num_bits: int, seed: int) -> Dataset:
     )
 
 
-def _image_files(folder: Path) -> list[Path]:
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise ValueError(
-            f"Folder {str(folder)!r} holds no images: expected files ending in "
-            f"{', '.join(IMAGE_SUFFIXES)}."
-        )
-    return files
-
-
-def _read_image(path: Path) -> np.ndarray:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            f"Image {str(path)!r} needs Pillow, which is not installed: pip install tfflows[data]."
-        ) from error
-    try:
-        with Image.open(path) as image:
-            mode, pixels = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:  # PIL's ways to say that it is damaged
-        raise ValueError(
-            f"Image {str(path)!r} cannot be read ({error}): expected a whole image file."
-        ) from error
-    if mode not in ("L", "RGB"):
-        raise ValueError(f"Image {str(path)!r} has the mode {mode!r}: expected 'L' or 'RGB'.")
-    return pixels[..., None] if mode == "L" else pixels
-
-
-def read_tfds(name: str, root: Path | None, num_bits: int, seed: int, download: bool) -> Dataset:
-    """Images (and labels) of a TensorFlow Datasets name.
+def load_tfds(name: str, root: Path | None, download: bool, **options) -> dict:
+    """The splits of a TensorFlow Datasets name, as NumPy.
 
     Raises:
         ImportError: where tensorflow_datasets is not installed.
-        ValueError: where the data set has no split "train" or no feature "image".
+        FileNotFoundError: where it has no files of it, and `download` is off.
+        ValueError: where the data set has no split "train".
     """
     try:
         import tensorflow_datasets as tfds
@@ -138,11 +112,17 @@ def read_tfds(name: str, root: Path | None, num_bits: int, seed: int, download: 
             f"pip install tfflows[data]."
         ) from error
     try:
-        found = tfds.as_numpy(tfds.load(name, batch_size=-1, data_dir=root, download=download))
+        found = tfds.as_numpy(tfds.load(name, data_dir=root, download=download, **options))
     except AssertionError as error:  # what it raises for data that it may not download
         raise FileNotFoundError(f"'tfds:{name}' is not on this machine: {error}") from error
     if "train" not in found:
         raise ValueError(f"'tfds:{name}' has the splits {sorted(found)}: expected 'train'.")
+    return found
+
+
+def read_tfds(name: str, root: Path | None, num_bits: int, seed: int, download: bool) -> Dataset:
+    """Images (and labels) of a TensorFlow Datasets name."""
+    found = load_tfds(name, root, download, batch_size=-1)
     splits = {}
     for split in SPLITS:
         if split not in found:

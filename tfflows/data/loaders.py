@@ -6,19 +6,10 @@ import difflib
 import os
 from pathlib import Path
 
-import numpy as np
-
-from tfflows.data import toy
-from tfflows.data.arrays import check_num_bits, make_dataset, reduce_bits
+from tfflows.data import celeba, small_images, toy
+from tfflows.data.arrays import check_num_bits, make_dataset
 from tfflows.data.dataset import Dataset
-from tfflows.data.files import read_arrays, read_folder, read_numpy, read_tfds
-
-MNIST_SHAPES = {
-    "x_train": (60000, 28, 28),
-    "y_train": (60000,),
-    "x_test": (10000, 28, 28),
-    "y_test": (10000,),
-}
+from tfflows.data.files import read_folder, read_numpy, read_tfds
 
 
 def names() -> list[str]:
@@ -27,10 +18,10 @@ def names() -> list[str]:
     Example:
         >>> import tfflows.data as data
         >>> data.names()  # doctest: +NORMALIZE_WHITESPACE
-        ['checkerboard', 'digits', 'eight_gaussians', 'mnist', 'moons', 'pinwheel', 'rings',
-         'swiss_roll', 'two_spirals']
+        ['celeba32', 'celeba64', 'checkerboard', 'cifar10', 'digits', 'eight_gaussians', 'mnist',
+         'moons', 'pinwheel', 'rings', 'swiss_roll', 'two_spirals']
     """
-    return sorted([*toy.DENSITIES, "digits", "mnist"])
+    return sorted([*toy.DENSITIES, "digits", *small_images.KERAS, *celeba.SIZES])
 
 
 def load(
@@ -39,22 +30,30 @@ def load(
     num_bits: int = 8,
     seed: int = 0,
     download: bool = True,
+    skip_corrupt: bool = True,
 ) -> Dataset:
     """Load a data set by name or from a path.
 
     `source` is the first of these that fits:
 
     - a name of `names()`. The toy densities are 50,000 / 5,000 / 10,000 draws with the seeds
-      0 / 1 / 2. "digits" and the toys need no files. "mnist" is read from `mnist.npz` (Keras's
-      layout) in `root`, and downloaded through Keras only where that file is missing; its
-      validation split is the last 10,000 training images.
+      0 / 1 / 2. "digits" and the toys need no files. "mnist" and "cifar10" are read from
+      `mnist.npz` and `cifar10.npz` (Keras's layout) in `root`, and downloaded through Keras only
+      where that file is missing; validation is the last 10,000 and 5,000 training images.
+    - "celeba64" and "celeba32", CelebA with its attributes: from arrays `celeba64.npz` (or 32) in
+      `root`, laid out as below; else from a folder `img_align_celeba` in `root`, where
+      `list_attr_celeba` and `list_eval_partition` (.txt, or .csv as on Kaggle) may lie in it or
+      beside it; else from TensorFlow Datasets' `celeb_a`. Rows 40:188 and columns 15:163 of the
+      aligned images are averaged over the area of each new pixel. Without `list_eval_partition`
+      splits are drawn, and one person may be in several.
     - `tfds:NAME`, images of TensorFlow Datasets, which keeps its files in `root` if that is
       given.
     - `foo`, for `foo.npy`, `foo.npz` or a folder `foo` of images in `root`.
     - a path to a `.npy` or `.npz` file: float vectors `[n, D]`, or integer images
       `[n, height, width]` or `[n, height, width, channels]` that have `num_bits` bits. A `.npz`
       has the keys `x` (and `y`), or `train`, `validation` and `test` (and `y_train`, ...), or
-      `x_train` and `x_test` (and `y_train` and `y_test`).
+      `x_train` and `x_test` (and `y_train` and `y_test`), where `y` is integer labels `[n]` or
+      boolean attributes `[n, k]`, whose names `attribute_names` may give.
     - a path to a folder of 8-bit images, all of one size and mode (grey or RGB). Folders train,
       validation and test in it are its splits. If every image lies in a folder of the next
       level, those folders are the classes, numbered in sorted order.
@@ -70,7 +69,9 @@ def load(
             their top `num_bits` (digits have 4 at most); arrays must hold such values already.
             Vectors do not use it.
         seed: seed of the splits that are drawn; built-in data sets have fixed splits.
-        download: whether "mnist" and `tfds:NAME` may be downloaded.
+        download: whether "mnist", "cifar10", CelebA and `tfds:NAME` may be downloaded.
+        skip_corrupt: whether a folder's image files that cannot be decoded are skipped, with a
+            warning that names and counts them, or raise an error.
 
     Returns:
         The data set: uint8 images or float32 vectors, in memory.
@@ -92,16 +93,21 @@ def load(
     if source in toy.DENSITIES:
         return _toy(source)
     if source == "digits":
-        return _digits(min(num_bits, 4))
+        return small_images.read_digits(num_bits)
     folder = _data_folder(root)
-    if source == "mnist":
-        return _mnist(folder, num_bits, download)
+    tfds_folder = folder if root else None
+    if source in small_images.KERAS:
+        return small_images.read_keras(source, folder, num_bits, download)
+    if source in celeba.SIZES:
+        return celeba.read_celeba(
+            source, folder, tfds_folder, num_bits, seed, download, skip_corrupt
+        )
     if source.startswith("tfds:"):
         name = source.removeprefix("tfds:")
-        return read_tfds(name, folder if root else None, num_bits, seed, download)
+        return read_tfds(name, tfds_folder, num_bits, seed, download)
     path = _find(source, folder)
     if path.is_dir():
-        return read_folder(path, num_bits, seed)
+        return read_folder(path, num_bits, seed, skip_corrupt)
     return read_numpy(path, num_bits, seed)
 
 
@@ -143,55 +149,4 @@ def _toy(name: str) -> Dataset:
         "no licence.",
         {"train": draw(50000, 0), "validation": draw(5000, 1), "test": draw(10000, 2)},
         num_bits=8,
-    )
-
-
-def _digits(num_bits: int) -> Dataset:
-    from sklearn.datasets import load_digits
-
-    x, y = load_digits(return_X_y=True)
-    x = np.minimum(x, 15).astype("uint8").reshape(-1, 8, 8, 1)
-    x = reduce_bits(x, num_bits, stored_bits=4)
-    order = np.random.default_rng(0).permutation(len(x))
-    index = {"train": order[:1197], "validation": order[1197:1497], "test": order[1497:]}
-    return make_dataset(
-        "digits",
-        "Handwritten digits of 8 x 8 pixels that scikit-learn brings (UCI's Optical Recognition "
-        "of Handwritten Digits, CC BY 4.0): the brightest two of their 17 levels are merged, which "
-        f"makes 4 bits a pixel, and the top {num_bits} bits are kept.",
-        {split: (x[i], y[i]) for split, i in index.items()},
-        num_bits,
-    )
-
-
-def _mnist(folder: Path | None, num_bits: int, download: bool) -> Dataset:
-    if folder and (folder / "mnist.npz").is_file():
-        origin = f"File {str(folder / 'mnist.npz')!r}"
-        arrays = read_arrays(folder / "mnist.npz")
-    elif not download:
-        raise FileNotFoundError(
-            "There is no mnist.npz in root or TFFLOWS_DATA, and download is off."
-        )
-    else:
-        import keras
-
-        origin = "The download of keras.datasets.mnist"
-        (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
-        arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-    for key, shape in MNIST_SHAPES.items():
-        found = f"{arrays[key].dtype} {arrays[key].shape}" if key in arrays else "missing"
-        if found != f"uint8 {shape}":
-            raise ValueError(f"{origin} has {key} {found}: expected uint8 {shape}.")
-    x = reduce_bits(arrays["x_train"], num_bits)
-    y = arrays["y_train"]
-    return make_dataset(
-        "mnist",
-        f"MNIST (LeCun et al. 1998, CC BY-SA 3.0 as usually given), {num_bits} bits a pixel, "
-        "with its official test images; validation is the last 10,000 of its training images.",
-        {
-            "train": (x[:50000], y[:50000]),
-            "validation": (x[50000:], y[50000:]),
-            "test": (reduce_bits(arrays["x_test"], num_bits), arrays["y_test"]),
-        },
-        num_bits,
     )

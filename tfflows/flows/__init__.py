@@ -3,10 +3,12 @@
 import keras
 
 from tfflows.flow import Flow
+from tfflows.flows.glow import Glow
+from tfflows.flows.image_realnvp import ImageRealNVP
 from tfflows.flows.nice import NICE
 from tfflows.flows.realnvp import RealNVP
 
-__all__ = ["NICE", "RealNVP", "flow_class"]
+__all__ = ["NICE", "Glow", "ImageRealNVP", "RealNVP", "flow_class"]
 
 
 def flow_class(name: str) -> type[Flow]:
@@ -23,7 +25,7 @@ def flow_class(name: str) -> type[Flow]:
         >>> tfflows.flows.flow_class("NICE") is tfflows.NICE
         True
     """
-    built_in = {"Flow": Flow, "NICE": NICE, "RealNVP": RealNVP}
+    built_in = {flow.__name__: flow for flow in (Flow, Glow, ImageRealNVP, NICE, RealNVP)}
     found = built_in.get(name) or keras.saving.get_registered_object(name)
     if not (isinstance(found, type) and issubclass(found, Flow)):
         raise ValueError(

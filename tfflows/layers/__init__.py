@@ -1,25 +1,35 @@
 """Invertible Keras layers."""
 
+from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
+from tfflows.layers.linear import Conv1x1
+from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.permutation import Permutation, Reverse
 from tfflows.layers.preprocessing import Logit, Rescaling, Reshape
+from tfflows.layers.prior import LearnedPrior
 from tfflows.layers.scale import Scale, Standardize
+from tfflows.layers.squeeze import Squeeze
 
 __all__ = [
+    "ActNorm",
     "AdditiveCoupling",
     "AffineCoupling",
     "Chain",
+    "Conv1x1",
     "Coupling",
     "DataDependentLayer",
     "InvertibleLayer",
+    "LearnedPrior",
     "Logit",
+    "MultiScale",
     "Permutation",
     "Rescaling",
     "Reshape",
     "Reverse",
     "Scale",
+    "Squeeze",
     "Standardize",
     "coupling_mask",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from contextvars import ContextVar
+
 import keras
 import tensorflow as tf
 
@@ -203,3 +206,22 @@ def zero_log_det(x):
 def constant_log_det(value, x):
     """Log-det that is the same for every example, as a tensor of shape `[batch]`."""
     return tf.fill(tf.shape(x)[:1], tf.convert_to_tensor(value, x.dtype))
+
+
+_CONSTANT_WEIGHTS = ContextVar("constant_weights", default=False)
+
+
+@contextlib.contextmanager
+def constant_weights():
+    """While a graph is traced in this context, layers may replace what they compute from weights
+    by constants: for exports, whose weights will not change."""
+    token = _CONSTANT_WEIGHTS.set(True)
+    try:
+        yield
+    finally:
+        _CONSTANT_WEIGHTS.reset(token)
+
+
+def weights_are_constant() -> bool:
+    """Whether `constant_weights` is in force."""
+    return _CONSTANT_WEIGHTS.get()

@@ -65,8 +65,10 @@ class Coupling(InvertibleLayer):
     Args:
         conditioner: any Keras layer that maps the conditioning part `[batch, ..., n]` to
             `[batch, ..., parameters_per_dimension * m]`, m the number of transformed dimensions.
-            With a context it is called as `conditioner(a, context=context)`.
-        mask: see `coupling_mask`; it acts on the last axis.
+            With a context it is called as `conditioner(a, context=context)`. For a checkerboard,
+            both parts are whole images, with zeros where the other part is.
+        mask: `"checkerboard"` for images, whose pixels with an even sum of row and column then
+            condition; anything else acts on the last axis, see `coupling_mask`.
         flip: swap the roles of the two parts.
 
     Raises:
@@ -89,12 +91,11 @@ class Coupling(InvertibleLayer):
         self.flip = bool(flip)
 
     def build(self, z_shape, context_shape=None):
-        mask = coupling_mask(self.mask, z_shape[-1])
-        order = np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)])
-        in_order = np.array_equal(order, np.arange(len(order)))
-        self._order = None if in_order else order
-        self._sizes = [int(mask.sum()), int((~mask).sum())]
-        conditioning, transformed = self._sizes[::-1] if self.flip else self._sizes
+        if self.mask == "checkerboard":
+            self._parts = _CheckerboardParts(z_shape[1:], self.flip, self.compute_dtype)
+        else:
+            self._parts = _AxisParts(coupling_mask(self.mask, z_shape[-1]), self.flip)
+        conditioning, transformed = self._parts.sizes
 
         input_shape = (*z_shape[:-1], conditioning)
         context = {} if context_shape is None else {"context_shape": context_shape}
@@ -109,31 +110,20 @@ class Coupling(InvertibleLayer):
             )
         super().build(z_shape, context_shape)
 
-    def _split(self, value):
-        if self._order is not None:
-            value = permute(value, self._order, np.argsort(self._order))
-        first, second = tf.split(value, self._sizes, axis=-1)
-        return (second, first) if self.flip else (first, second)
-
-    def _merge(self, a, b):
-        value = tf.concat([b, a] if self.flip else [a, b], axis=-1)
-        if self._order is not None:
-            value = permute(value, np.argsort(self._order), self._order)
-        return value
-
     def _parameters(self, a, context, training):
         keywords = {} if context is None else {"context": context}
-        return tf.cast(self.conditioner(a, training=training, **keywords), self.compute_dtype)
+        parameters = self.conditioner(a, training=training, **keywords)
+        return self._parts.select(tf.cast(parameters, self.compute_dtype))
 
     def _forward(self, z, context, training):
-        a, b = self._split(z)
+        a, b = self._parts.split(z)
         b, log_det = self._transform(b, self._parameters(a, context, training))
-        return self._merge(a, b), log_det
+        return self._parts.merge(a, b), log_det
 
     def _inverse(self, x, context, training):
-        a, b = self._split(x)
+        a, b = self._parts.split(x)
         b, log_det = self._restore(b, self._parameters(a, context, training))
-        return self._merge(a, b), log_det
+        return self._parts.merge(a, b), log_det
 
     def get_config(self):
         conditioner = keras.saving.serialize_keras_object(self.conditioner)
@@ -144,6 +134,58 @@ class Coupling(InvertibleLayer):
     def from_config(cls, config):
         conditioner = keras.saving.deserialize_keras_object(config["conditioner"])
         return cls(**{**config, "conditioner": conditioner})
+
+
+class _AxisParts:
+    """The two parts of an event whose last axis is split by a mask."""
+
+    def __init__(self, mask: np.ndarray, flip: bool):
+        order = np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)])
+        in_order = np.array_equal(order, np.arange(len(order)))
+        self._order = None if in_order else order
+        self._masked_sizes = [int(mask.sum()), int((~mask).sum())]
+        self._flip = flip
+        self.sizes = self._masked_sizes[::-1] if flip else self._masked_sizes
+
+    def split(self, value):
+        if self._order is not None:
+            value = permute(value, self._order, np.argsort(self._order))
+        first, second = tf.split(value, self._masked_sizes, axis=-1)
+        return (second, first) if self._flip else (first, second)
+
+    def select(self, parameters):
+        return parameters
+
+    def merge(self, a, b):
+        value = tf.concat([b, a] if self._flip else [a, b], axis=-1)
+        if self._order is not None:
+            value = permute(value, np.argsort(self._order), self._order)
+        return value
+
+
+class _CheckerboardParts:
+    """The two colours of a checkerboard over an image, each a whole image with zeros."""
+
+    def __init__(self, event_shape, flip: bool, dtype: str):
+        if len(event_shape) != 3 or event_shape[0] * event_shape[1] < 2:
+            raise ValueError(
+                "The mask 'checkerboard' needs images (height, width, channels) of at least 2 "
+                f"pixels, but found the event shape {tuple(event_shape)}."
+            )
+        height, width, channels = event_shape
+        rows, columns = np.mgrid[:height, :width]
+        self._conditions = ((rows + columns + flip) % 2 == 0).astype(dtype)[..., None]
+        self.sizes = [channels, channels]
+
+    def split(self, value):
+        return value * self._conditions, value * (1 - self._conditions)
+
+    def select(self, parameters):
+        # No change, and no log-det, where the pixel conditions.
+        return parameters * (1 - self._conditions)
+
+    def merge(self, a, b):
+        return a + b
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -184,12 +226,14 @@ class AffineCoupling(Coupling):
         log-det:  sum(s), forward; -sum(s), inverse
 
     The log-scale is bounded, s = c tanh(h / c) with c = `log_scale_bound`, without which deep
-    stacks overflow; h and t are the two halves of what the conditioner returns.
+    stacks overflow; h and t are the two halves of what the conditioner returns. With
+    `log_scale_bound=None` the inverse multiplies by Glow's exp(-s) = sigmoid(h + 2), which is
+    bounded in the direction of the density alone.
 
     Args:
         conditioner, mask, flip: see `Coupling`; the conditioner returns two values per
             transformed dimension.
-        log_scale_bound: c > 0, the largest |s|.
+        log_scale_bound: c > 0, the largest |s|, or `None` for Glow's scale.
 
     Raises:
         ValueError: if `log_scale_bound` is not positive, and as `Coupling` does.
@@ -212,19 +256,27 @@ class AffineCoupling(Coupling):
         conditioner: keras.layers.Layer,
         mask: str | Sequence[bool] = "alternating",
         flip: bool = False,
-        log_scale_bound: float = 2.0,
+        log_scale_bound: float | None = 2.0,
         **kwargs,
     ):
         super().__init__(conditioner, mask, flip, **kwargs)
-        if log_scale_bound <= 0:
+        if log_scale_bound is not None and not log_scale_bound > 0:
             raise ValueError(
                 f"AffineCoupling needs a positive log_scale_bound, but found {log_scale_bound}."
             )
-        self.log_scale_bound = float(log_scale_bound)
+        self.log_scale_bound = None if log_scale_bound is None else float(log_scale_bound)
+        if log_scale_bound is None and mask == "checkerboard":
+            raise ValueError(
+                "Glow's scale is not 1 at h = 0, which a checkerboard needs where pixels only "
+                "condition; give a log_scale_bound."
+            )
 
     def _log_scale_and_shift(self, parameters):
         h, t = tf.split(parameters, 2, axis=-1)
-        s = self.log_scale_bound * tf.tanh(h / self.log_scale_bound)
+        if self.log_scale_bound is None:
+            s = tf.math.softplus(-h - 2.0)
+        else:
+            s = self.log_scale_bound * tf.tanh(h / self.log_scale_bound)
         return s, t, tf.reduce_sum(s, list(range(1, s.shape.rank)))
 
     def _transform(self, b, parameters):

@@ -47,7 +47,7 @@ class Scale(DataDependentLayer):
         super().build(z_shape, context_shape)
 
     def _set_from(self, x):
-        self.weight.assign(tf.math.log(_mean_and_stddev(x)[1]) / self.factor)
+        self.weight.assign(tf.math.log(mean_and_stddev(x)[1]) / self.factor)
 
     def _forward(self, z, context, training):
         s = self.factor * tf.convert_to_tensor(self.weight)
@@ -104,7 +104,7 @@ class Standardize(DataDependentLayer):
         super().build(z_shape, context_shape)
 
     def _set_from(self, x):
-        mean, stddev = _mean_and_stddev(x, self.prior_examples)
+        mean, stddev = mean_and_stddev(x, self.prior_examples)
         self.mean.assign(mean)
         self.stddev.assign(stddev)
 
@@ -120,7 +120,7 @@ class Standardize(DataDependentLayer):
         return {**super().get_config(), "prior_examples": self.prior_examples}
 
 
-def _mean_and_stddev(x, prior_examples: float = 0.0):
+def mean_and_stddev(x, prior_examples: float = 0.0):
     """Per dimension, in float64; see `Standardize` for `prior_examples`."""
     dtype, x = x.dtype, tf.cast(x, tf.float64)
     mean, variance = tf.nn.moments(x, axes=[0])

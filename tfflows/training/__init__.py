@@ -2,6 +2,15 @@
 
 from tfflows.training.callbacks import Backup, BestWeights, Progress, SampleGrid
 from tfflows.training.recipe import Recipe
+from tfflows.training.schedule import WarmupHoldDecay
 from tfflows.training.train import train
 
-__all__ = ["Backup", "BestWeights", "Progress", "Recipe", "SampleGrid", "train"]
+__all__ = [
+    "Backup",
+    "BestWeights",
+    "Progress",
+    "Recipe",
+    "SampleGrid",
+    "WarmupHoldDecay",
+    "train",
+]

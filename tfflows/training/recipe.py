@@ -19,10 +19,15 @@ class Recipe:
             (see `tfflows.flows.flow_class`).
         data: what `tfflows.data.load` takes, e.g. `"digits"` or a path.
         config: hyper-parameters of the flow; event shape, bits and classes come from the data.
-        conditional: whether to condition on the data set's labels.
+        conditional: whether to condition on the data set's labels or attributes.
         epochs: passes over the training split.
         batch_size: examples per step, over all replicas.
-        learning_rate: Adam's, at the start; it falls to zero along a cosine over the epochs.
+        learning_rate: Adam's highest; it falls to zero along a cosine over the last epochs.
+        warmup_steps: steps over which the learning rate rises from zero.
+        decay_epochs: epochs over which the learning rate falls; `None` for all.
+        ema_momentum: of an exponential moving average of the weights, which then is what is
+            validated and kept; `None` for none.
+        flip: mirror half of the training images left to right.
         weight_decay: AdamW's decoupled decay of the networks' kernels.
         global_clipnorm: largest norm of the whole gradient, `None` for no clipping.
         jit_compile: compile the step with XLA, which pays for small networks.
@@ -38,6 +43,10 @@ class Recipe:
     epochs: int = 100
     batch_size: int = 128
     learning_rate: float = 1e-3
+    warmup_steps: int = 0
+    decay_epochs: int | None = None
+    ema_momentum: float | None = None
+    flip: bool = False
     weight_decay: float = 0.0
     global_clipnorm: float | None = None
     jit_compile: bool = False
@@ -106,14 +115,15 @@ class Recipe:
 
         from tfflows.flows import flow_class
 
-        reserved = {"event_shape", "num_bits", "num_classes"} & set(self.config)
+        reserved = {"event_shape", "num_bits", "num_classes", "context_dim"} & set(self.config)
         if reserved:
             raise ValueError(
                 f"A recipe's config must not have {sorted(reserved)}, which come from the data."
             )
-        if self.conditional and data.num_classes is None:
+        if self.conditional and data.num_classes is None and data.context_dim is None:
             raise ValueError(
-                f"The recipe is conditional, but the data set {data.name!r} has no labels."
+                f"The recipe is conditional, but the data set {data.name!r} has neither labels nor "
+                "attributes."
             )
         keras.utils.set_random_seed(self.seed)
         try:
@@ -121,6 +131,7 @@ class Recipe:
                 event_shape=data.event_shape,
                 num_bits=data.num_bits,
                 num_classes=data.num_classes if self.conditional else None,
+                context_dim=data.context_dim if self.conditional else None,
                 name=name,
                 **self.config,
             )

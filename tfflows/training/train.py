@@ -27,6 +27,7 @@ from tfflows.training.callbacks import (
     write_whole,
 )
 from tfflows.training.recipe import Recipe
+from tfflows.training.schedule import WarmupHoldDecay
 
 BEST = "best.weights.h5"
 
@@ -86,11 +87,19 @@ def _fit(recipe, folder, data, flow, write):
             f"{data.name!r} has only {len(data.train)} examples."
         )
     settings = {"batch_size": recipe.batch_size, "labels": recipe.conditional}
-    num_steps = recipe.epochs * (len(data.train) // recipe.batch_size)
+    steps_per_epoch = len(data.train) // recipe.batch_size
+    schedule = WarmupHoldDecay(
+        recipe.learning_rate,
+        recipe.epochs * steps_per_epoch,
+        recipe.warmup_steps,
+        None if recipe.decay_epochs is None else recipe.decay_epochs * steps_per_epoch,
+    )
     optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(recipe.learning_rate, num_steps),
+        schedule,
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.global_clipnorm,
+        use_ema=recipe.ema_momentum is not None,
+        ema_momentum=recipe.ema_momentum or 0.99,
     )
     # Biases and log-scales have no reason to be small.
     optimizer.exclude_from_weight_decay(
@@ -98,14 +107,16 @@ def _fit(recipe, folder, data, flow, write):
     )
     flow.compile(optimizer, jit_compile=recipe.jit_compile)
     if flow.transform.needs_adapt:
-        # The whole training split knows the statistics better than its first batch.
-        x, y = data.train
-        flow.adapt(x, y if recipe.conditional else None, seed=recipe.seed)
+        # Random examples know the statistics better than the first batch.
+        x, y = flow.examples_to_adapt_to(data.train.x, data.train.y if recipe.conditional else None)
+        flow.adapt(x, y, seed=recipe.seed)
     backup = Backup(folder / "backup")
     epochs_done = backup.restore(flow)
     # Another order and other noise than in the epochs that are done.
     keras.utils.set_random_seed(recipe.seed + epochs_done)
-    batches = data.dataset("train", seed=recipe.seed + epochs_done, **settings)
+    batches = data.dataset(
+        "train", seed=recipe.seed + epochs_done, flip=recipe.flip, **settings
+    )
     log = folder / "log.csv"
     # A run killed between log and backup repeats that epoch.
     _write_log(log, [row for row in _read_log(log) if row["epoch"] < epochs_done])
@@ -115,7 +126,8 @@ def _fit(recipe, folder, data, flow, write):
             validation_data=data.dataset("validation", **settings),
             initial_epoch=epochs_done,
             epochs=recipe.epochs,
-            callbacks=[*_callbacks(recipe, folder, flow, write), backup],
+            # The backup comes first: before the moving average takes the weights' place.
+            callbacks=[backup, *_callbacks(recipe, folder, flow, write)],
             verbose=0,
             shuffle=False,
         )
@@ -143,8 +155,10 @@ def _callbacks(recipe, folder, flow, write):
     log_dir = folder / "tensorboard" if tensorboard_is_installed() else None
     log = folder / "log.csv"
     best = min((row["val_nll"] for row in _read_log(log)), default=math.inf)
-    callbacks = [
-        keras.callbacks.TerminateOnNaN(),
+    callbacks = [keras.callbacks.TerminateOnNaN()]
+    if recipe.ema_momentum is not None:
+        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    callbacks += [
         Progress(write),
         BestWeights(folder / BEST, best),
         keras.callbacks.CSVLogger(log, append=True),

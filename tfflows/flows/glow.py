@@ -1,0 +1,182 @@
+"""Glow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tfflows.flow import Flow
+from tfflows.flows.multiscale import (
+    check_image,
+    factored_prior,
+    network_dtype,
+    per_level,
+    with_pixels,
+)
+from tfflows.layers import (
+    ActNorm,
+    AdditiveCoupling,
+    AffineCoupling,
+    Chain,
+    Conv1x1,
+    InvertibleLayer,
+    LearnedPrior,
+    MultiScale,
+    Permutation,
+    Reverse,
+    Squeeze,
+)
+from tfflows.networks import ConvNetwork
+
+_PERMUTATIONS = ("conv1x1", "shuffle", "reverse")
+_COUPLINGS = {"affine": AffineCoupling, "additive": AdditiveCoupling}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Glow(Flow):
+    """Glow: a multi-scale stack of actnorm, invertible 1x1 convolution and coupling.
+
+        data -> L levels of [squeeze -> K steps -> half of the channels leave] -> z
+        a step, in that direction: actnorm -> 1x1 convolution -> coupling on half of the channels
+
+    Level 0 is the coarsest, next to the base, as in `tfflows.layers.MultiScale`, which is
+    `flow.multiscale`. What leaves at a level has a Gaussian prior that depends on what goes on; the
+    coarsest level's prior is learned too, per channel, and depends on the context. ActNorm starts
+    from 256 examples, which `fit` takes from its data if `adapt` was not called.
+
+    Args:
+        event_shape: (height, width, channels); 2**levels divides height and width.
+        levels: L.
+        steps: K, or one number a level, coarsest first.
+        width: channels of the hidden layers of the couplings' networks, or one number a level,
+            coarsest first. The networks compute in Keras's global dtype policy, the rest in
+            `dtype`.
+        coupling: `"affine"` or `"additive"`.
+        permutation: of the channels, `"conv1x1"`, `"shuffle"` (fixed and random) or `"reverse"`.
+        parameterization: of the 1x1 convolutions, see `tfflows.layers.Conv1x1`.
+        log_scale_bound: of the affine couplings; `None` is the paper's scale, sigmoid(h + 2), which
+            keeps deep stacks from blowing up.
+        prior_width: channels of the hidden layers of the factored-out parts' priors.
+        learned_prior: whether the coarsest level has a prior of its own.
+        logit_alpha: model the logit of the pixels, see `tfflows.layers.Logit`; `None` for
+            the pixels themselves.
+        squeeze_order: see `tfflows.layers.Squeeze`.
+        edge_bias: see `tfflows.networks.ConvNetwork`.
+        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+
+    Raises:
+        ValueError: if an argument is out of its range or the image cannot be halved that often.
+
+    Source: Kingma and Dhariwal, "Glow: Generative flow with invertible 1x1 convolutions", 2018.
+
+    Example:
+        >>> flow = tfflows.Glow((8, 8, 3), levels=2, steps=1, width=8, prior_width=8, num_bits=8)
+        >>> flow.sample(2, temperature=0.7, seed=0).shape
+        TensorShape([2, 8, 8, 3])
+        >>> flow.multiscale.part_shapes
+        [(2, 2, 24), (4, 4, 6)]
+    """
+
+    adapt_examples = 256
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        levels: int = 3,
+        steps: int | Sequence[int] = 8,
+        width: int | Sequence[int] = 128,
+        coupling: str = "affine",
+        permutation: str = "conv1x1",
+        parameterization: str = "lu",
+        log_scale_bound: float | None = None,
+        prior_width: int = 32,
+        learned_prior: bool = True,
+        logit_alpha: float | None = None,
+        squeeze_order: str = "space_to_depth",
+        edge_bias: bool = False,
+        base: str = "normal",
+        num_bits: int | None = None,
+        context_dim: int | None = None,
+        num_classes: int | None = None,
+        dtype: str = "float32",
+        **kwargs,
+    ):
+        event_shape = tuple(int(size) for size in event_shape)
+        if levels < 1:
+            raise ValueError(f"levels must be at least 1, but found {levels}.")
+        if coupling not in _COUPLINGS:
+            raise ValueError(f"coupling must be one of {[*_COUPLINGS]}, but found {coupling!r}.")
+        if permutation not in _PERMUTATIONS:
+            raise ValueError(
+                f"permutation must be one of {_PERMUTATIONS}, but found {permutation!r}."
+            )
+        check_image("Glow", event_shape, 2**levels)
+        self._hyper_parameters = {
+            "levels": levels,
+            "steps": per_level("steps", steps, levels),
+            "width": per_level("width", width, levels),
+            "coupling": coupling,
+            "permutation": permutation,
+            "parameterization": parameterization,
+            "log_scale_bound": log_scale_bound,
+            "prior_width": prior_width,
+            "learned_prior": learned_prior,
+            "logit_alpha": logit_alpha,
+            "squeeze_order": squeeze_order,
+            "edge_bias": edge_bias,
+        }
+        chains = []
+        for level in range(levels):
+            channels = event_shape[-1] * 2 ** (levels - level + 1)
+            layers = []
+            if level > 0:
+                layers.append(factored_prior(channels, prior_width, dtype))
+            elif learned_prior:
+                layers.append(LearnedPrior(dtype=dtype))
+            for step in range(self._hyper_parameters["steps"][level]):
+                layers += self._step(channels, self._hyper_parameters["width"][level], dtype, step)
+            chains.append(Chain([*layers, Squeeze(squeeze_order, dtype=dtype)], dtype=dtype))
+        multiscale = MultiScale(chains, event_shape, dtype=dtype)
+        super().__init__(
+            with_pixels(multiscale, num_bits, logit_alpha, dtype),
+            event_shape,
+            base,
+            num_bits,
+            context_dim,
+            num_classes,
+            dtype,
+            **kwargs,
+        )
+
+    def _step(self, channels: int, width: int, dtype: str, step: int) -> list[InvertibleLayer]:
+        """One step of flow, from the base to the data."""
+        settings = self._hyper_parameters
+        kind = _COUPLINGS[settings["coupling"]]
+        network = ConvNetwork(
+            kind.parameters_per_dimension * channels // 2,
+            width,
+            zero_output=True,
+            edge_bias=settings["edge_bias"],
+            dtype=network_dtype(dtype),
+        )
+        bound = {}
+        if kind is AffineCoupling:
+            bound["log_scale_bound"] = settings["log_scale_bound"]
+        if settings["permutation"] == "conv1x1":
+            permutation = Conv1x1(settings["parameterization"], dtype=dtype)
+        elif settings["permutation"] == "reverse":
+            permutation = Reverse(dtype=dtype)
+        else:
+            order = np.random.default_rng([step, channels]).permutation(channels)
+            permutation = Permutation(order, dtype=dtype)
+        return [kind(network, "half", dtype=dtype, **bound), permutation, ActNorm(dtype=dtype)]
+
+    @property
+    def multiscale(self) -> MultiScale:
+        """The `tfflows.layers.MultiScale` of this flow, which sees z level by level."""
+        return self.transform.layers[0]
+
+    def get_config(self):
+        return {**self._hyper_parameters, **self._flow_config()}

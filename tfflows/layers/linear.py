@@ -1,0 +1,186 @@
+"""Invertible linear maps of the channels: Glow's 1x1 convolution."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfflows.layers.base import InvertibleLayer, constant_log_det, weights_are_constant
+
+_PARAMETERIZATIONS = ("lu", "full", "qr", "orthogonal")
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class Conv1x1(InvertibleLayer):
+    """Invertible 1x1 convolution: one learned matrix mixes the channels of every pixel.
+
+        forward:  x = z W^-1   (row vectors of channels)
+        inverse:  z = x W
+        log-det:  -N log|det W| forward, N log|det W| inverse, N the number of pixels
+
+    On vectors, N = 1 and the layer is an invertible dense map. W starts as a random rotation and
+    is one of
+
+        `"lu"`:          W = P L (U + diag(sign * exp(s))), P a fixed permutation, L unit lower
+                         and U strictly upper triangular, the signs fixed; log|det W| = sum(s)
+        `"full"`:        W free; log|det W| costs O(C^3) and no XLA device but TPUs compiles it
+        `"qr"`:          W = Q (U + diag(sign * exp(s))), Q orthogonal as below
+        `"orthogonal"`:  W = Q, a product of C Householder reflections; log|det W| = 0
+
+    The density needs W alone. Sampling needs W^-1, which comes from triangular solves (or a
+    transpose), once a call and not once a pixel; where weights are constant, as in an export, both
+    are constants that were computed in float64.
+
+    Args:
+        parameterization: one of the four above.
+        seed: of the random rotation that W starts as; `None` takes it from Keras's global seed.
+
+    Raises:
+        ValueError: for another parameterization; and by `check_weights` for a W that is singular
+            in the layer's precision.
+
+    Source: Kingma and Dhariwal, "Glow", 2018, section 3.2; QR by Hoogeboom, van den Berg and
+    Welling, "Emerging convolutions", 2019; the product of reflections as one triangular solve by
+    Joffrain et al., "Accumulating Householder transformations, revisited", 2006.
+
+    Example:
+        >>> layer = tfflows.layers.Conv1x1(seed=0)
+        >>> x, log_det = layer.forward_and_log_det(tf.ones([2, 4, 4, 3]))
+        >>> z, _ = layer.inverse_and_log_det(x)
+        >>> bool(tf.reduce_max(tf.abs(z - 1)) < 1e-5)
+        True
+    """
+
+    def __init__(self, parameterization: str = "lu", seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if parameterization not in _PARAMETERIZATIONS:
+            raise ValueError(
+                f"Conv1x1 knows the parameterizations {_PARAMETERIZATIONS}, but found "
+                f"{parameterization!r}."
+            )
+        self.parameterization = parameterization
+        self.seed = seed
+        # XLA has no log-determinant of a general matrix.
+        self.supports_jit = parameterization != "full"
+
+    def build(self, z_shape, context_shape=None):
+        size = z_shape[-1]
+        self._num_pixels = math.prod(z_shape[1:-1])
+        vectors = keras.random.normal([size, size], seed=self.seed, dtype="float32")
+        vectors = np.asarray(vectors, "float64")
+        rotation = np.linalg.qr(vectors)[0]
+        if self.parameterization == "lu":
+            self._build_lu(rotation)
+        elif self.parameterization == "full":
+            self.kernel = self._weight("kernel", rotation)
+        else:
+            self.reflections = self._weight("reflections", vectors)
+            if self.parameterization == "qr":
+                # Q R starts as Q: R = 1.
+                self._build_upper(np.zeros_like(rotation), np.ones(size))
+        super().build(z_shape, context_shape)
+
+    def _build_lu(self, matrix):
+        from scipy.linalg import lu
+
+        permutation, lower, upper = lu(matrix)
+        self.permutation = self._weight("permutation", permutation, trainable=False)
+        self.lower = self._weight("lower", np.tril(lower, -1))
+        self._build_upper(np.triu(upper, 1), np.diag(upper))
+
+    def _build_upper(self, upper, diagonal):
+        self.upper = self._weight("upper", upper)
+        self.log_diagonal = self._weight("log_diagonal", np.log(np.abs(diagonal)))
+        self.sign = self._weight("sign", np.sign(diagonal), trainable=False)
+
+    def _weight(self, name, value, trainable=True):
+        return self.add_weight(
+            shape=value.shape,
+            initializer=lambda shape, dtype: tf.constant(value, dtype),
+            trainable=trainable,
+            autocast=False,
+            name=name,
+        )
+
+    # W = P L R or Q R or Q or W: each factor with what it takes to undo it.
+
+    def _lower(self):
+        lower = tf.linalg.band_part(self.lower, -1, 0)
+        return tf.linalg.set_diag(lower, tf.ones_like(lower[0]))
+
+    def _upper(self):
+        upper = tf.linalg.band_part(self.upper, 0, -1)
+        sign = tf.convert_to_tensor(self.sign)
+        return tf.linalg.set_diag(upper, sign * tf.exp(self.log_diagonal))
+
+    def _orthogonal(self):
+        """Q = H_1 ... H_C with H_i = 1 - 2 v_i v_i^T / |v_i|^2, as 1 - V T^-1 V^T."""
+        v = tf.math.l2_normalize(self.reflections, axis=0)
+        gram = tf.matmul(v, v, transpose_a=True)
+        triangle = tf.linalg.set_diag(
+            tf.linalg.band_part(gram, 0, -1), tf.fill([v.shape[1]], tf.constant(0.5, v.dtype))
+        )
+        solved = tf.linalg.triangular_solve(triangle, tf.transpose(v), lower=False)
+        return tf.eye(v.shape[0], dtype=v.dtype) - tf.matmul(v, solved)
+
+    def _matrix(self):
+        """W."""
+        if self.parameterization == "lu":
+            return tf.matmul(self.permutation, tf.matmul(self._lower(), self._upper()))
+        if self.parameterization == "full":
+            return tf.convert_to_tensor(self.kernel)
+        if self.parameterization == "qr":
+            return tf.matmul(self._orthogonal(), self._upper())
+        return self._orthogonal()
+
+    def _inverse_matrix(self):
+        """W^-1."""
+        solve = tf.linalg.triangular_solve
+        if self.parameterization == "lu":
+            inverse = solve(self._lower(), tf.transpose(self.permutation), lower=True)
+            return solve(self._upper(), inverse, lower=False)
+        if self.parameterization == "full":
+            return tf.linalg.inv(self.kernel)
+        if self.parameterization == "qr":
+            return solve(self._upper(), tf.transpose(self._orthogonal()), lower=False)
+        return tf.transpose(self._orthogonal())
+
+    def _log_abs_det(self):
+        """log|det W|."""
+        if self.parameterization in ("lu", "qr"):
+            return tf.reduce_sum(self.log_diagonal)
+        if self.parameterization == "full":
+            return tf.linalg.slogdet(self.kernel)[1]
+        return tf.zeros([], self.compute_dtype)
+
+    def _forward(self, z, context, training):
+        if weights_are_constant():
+            inverse = np.linalg.inv(self.matrix().astype("float64"))
+            inverse = tf.constant(inverse, self.compute_dtype)
+        else:
+            inverse = self._inverse_matrix()
+        return _mix(z, inverse), constant_log_det(-self._num_pixels * self._log_abs_det(), z)
+
+    def _inverse(self, x, context, training):
+        matrix = self.matrix() if weights_are_constant() else self._matrix()
+        return _mix(x, matrix), constant_log_det(self._num_pixels * self._log_abs_det(), x)
+
+    def matrix(self) -> np.ndarray:
+        """W, `[C, C]`."""
+        self._require_built("ask for its matrix")
+        with tf.init_scope():
+            return self._matrix().numpy()
+
+    def get_config(self):
+        config = {"parameterization": self.parameterization, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+def _mix(x, matrix):
+    if x.shape.rank != 4:
+        return tf.linalg.matmul(x, matrix)
+    # As a convolution, TensorFlow's fastest form for images.
+    return tf.nn.conv2d(x, matrix[tf.newaxis, tf.newaxis], strides=1, padding="VALID")
