@@ -13,19 +13,24 @@ import tensorflow_probability as tfp
 import tfflows
 from tfflows.bijectors import BijectorLayer
 from tfflows.layers import (
+    ActNorm,
     AdditiveCoupling,
     AffineCoupling,
     Chain,
+    Conv1x1,
     InvertibleLayer,
+    LearnedPrior,
     Logit,
+    MultiScale,
     Permutation,
     Rescaling,
     Reshape,
     Reverse,
     Scale,
+    Squeeze,
     Standardize,
 )
-from tfflows.networks import MLP, ResidualMLP
+from tfflows.networks import MLP, ConvNetwork, ResidualConvNetwork, ResidualMLP
 
 tfb = tfp.bijectors
 
@@ -71,11 +76,13 @@ def randomize(layer, size: float = 1.0, seed: int = 1):
         if "bool" in weight.dtype:
             weight.assign(True)
             continue
+        if weight.name in ("permutation", "sign"):
+            continue  # not free
         value = rng.uniform(0.2, 0.6, weight.shape)
         if weight.name != "stddev":
             value *= size * rng.choice([-1, 1], weight.shape)
-        if weight.name == "log_scale":
-            value *= 0.1  # some layers multiply it
+        if weight.name in ("log_scale", "upper", "lower"):
+            value *= 0.1  # some layers multiply it; triangles of large numbers are singular
         weight.assign(value.astype(weight.dtype))
 
 
@@ -124,6 +131,38 @@ def _couplings():
     }
 
 
+def _image_couplings():
+    def conv(n, dtype):
+        return ConvNetwork(n, width=4, edge_bias=True, dtype=dtype)
+
+    def residual(n, dtype):
+        return ResidualConvNetwork(n, width=4, num_blocks=1, dtype=dtype)
+
+    def case(layer, net, outputs, shape, mask, flip=False, context_dim=None, **settings):
+        def make(dtype):
+            return layer(net(outputs, dtype), mask, flip, dtype=dtype, **settings)
+
+        return LayerCase(make, shape, context_dim)
+
+    return {
+        "conv_half": case(AffineCoupling, conv, 2, (2, 3, 2), "half"),
+        "conv_context": case(AdditiveCoupling, conv, 1, (2, 2, 2), "half", True, 3),
+        "checkerboard": case(AffineCoupling, residual, 4, (3, 2, 2), "checkerboard"),
+        "checkerboard_flip": case(AffineCoupling, conv, 2, (2, 3, 1), "checkerboard", True, 2),
+        "checkerboard_additive": case(AdditiveCoupling, residual, 1, (2, 3, 1), "checkerboard"),
+        "glow_scale": case(AffineCoupling, conv, 2, (2, 2, 2), "half", log_scale_bound=None),
+    }
+
+
+def _multiscale(dtype):
+    def level(channels):
+        network = ConvNetwork(channels, width=4, dtype=dtype)
+        layers = [AffineCoupling(network, "half", dtype=dtype), Squeeze(dtype=dtype)]
+        return Chain([*layers, ActNorm(dtype=dtype)], dtype=dtype)
+
+    return MultiScale([level(8), level(4)], image_shape=(4, 4, 1), dtype=dtype)
+
+
 def _chain(dtype):
     layers = [
         Scale(dtype=dtype),
@@ -138,6 +177,28 @@ def _chain(dtype):
 
 LAYERS = {
     **_couplings(),
+    **_image_couplings(),
+    "squeeze": LayerCase(lambda dtype: Squeeze(dtype=dtype), (2, 1, 8)),
+    "squeeze_unshuffle": LayerCase(
+        lambda dtype: Squeeze("pixel_unshuffle", dtype=dtype), (1, 2, 8)
+    ),
+    "actnorm": LayerCase(lambda dtype: ActNorm(dtype=dtype), (2, 3, 2)),
+    "actnorm_vector": LayerCase(lambda dtype: ActNorm(dtype=dtype), (3,)),
+    "prior": LayerCase(lambda dtype: LearnedPrior(dtype=dtype), (2, 2, 3)),
+    "prior_context": LayerCase(lambda dtype: LearnedPrior(dtype=dtype), (2, 1, 2), 3),
+    "multiscale": LayerCase(_multiscale, (16,)),
+    "multiscale_context": LayerCase(_multiscale, (16,), 2),
+    **{
+        f"conv1x1_{kind}": LayerCase(
+            lambda dtype, kind=kind: Conv1x1(kind, seed=0, dtype=dtype), shape, None, "real", 1e-5
+        )
+        for kind, shape in {
+            "lu": (2, 3, 4),
+            "full": (2, 2, 3),
+            "qr": (2, 1, 4),
+            "orthogonal": (5,),
+        }.items()
+    },
     "permutation": LayerCase(lambda dtype: Permutation([3, 0, 2, 1], dtype=dtype), (4,)),
     "permutation_image": LayerCase(lambda dtype: Permutation([1, 2, 0], dtype=dtype), (2, 2, 3)),
     "reverse": LayerCase(lambda dtype: Reverse(dtype=dtype), (3,)),
@@ -190,6 +251,18 @@ FLOWS = {
     "realnvp_classes": _named(tfflows.RealNVP, (3,), num_classes=3, mask=[True, True, False]),
     "realnvp_context": _named(tfflows.RealNVP, (2,), context_dim=2),
     "generic": _generic,
+    "glow": lambda dtype: tfflows.Glow(
+        (4, 4, 1), levels=2, steps=1, width=4, prior_width=4, num_bits=4, dtype=dtype
+    ),
+    "glow_additive": lambda dtype: tfflows.Glow(
+        (2, 2, 2), 1, 2, 4, "additive", "shuffle", learned_prior=False, dtype=dtype
+    ),
+    "glow_classes": lambda dtype: tfflows.Glow(
+        (2, 2, 2), 1, 2, 4, parameterization="qr", num_bits=4, num_classes=3, dtype=dtype
+    ),
+    "image_realnvp": lambda dtype: tfflows.ImageRealNVP(
+        (4, 4, 1), width=4, num_blocks=1, prior_width=4, num_bits=4, context_dim=2, dtype=dtype
+    ),
 }
 
 

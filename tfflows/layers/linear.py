@@ -39,8 +39,8 @@ class Conv1x1(InvertibleLayer):
         seed: of the random rotation that W starts as; `None` takes it from Keras's global seed.
 
     Raises:
-        ValueError: for another parameterization; and by `check_weights` for a W that is singular
-            in the layer's precision.
+        ValueError: for another parameterization; eagerly, for a `"full"` W that is singular in the
+            layer's precision. (In a graph its log-det is infinite, which `Flow` refuses.)
 
     Source: Kingma and Dhariwal, "Glow", 2018, section 3.2; QR by Hoogeboom, van den Berg and
     Welling, "Emerging convolutions", 2019; the product of reflections as one triangular solve by
@@ -131,7 +131,7 @@ class Conv1x1(InvertibleLayer):
         if self.parameterization == "lu":
             return tf.matmul(self.permutation, tf.matmul(self._lower(), self._upper()))
         if self.parameterization == "full":
-            return tf.convert_to_tensor(self.kernel)
+            return self._regular_kernel()
         if self.parameterization == "qr":
             return tf.matmul(self._orthogonal(), self._upper())
         return self._orthogonal()
@@ -143,10 +143,22 @@ class Conv1x1(InvertibleLayer):
             inverse = solve(self._lower(), tf.transpose(self.permutation), lower=True)
             return solve(self._upper(), inverse, lower=False)
         if self.parameterization == "full":
-            return tf.linalg.inv(self.kernel)
+            return tf.linalg.inv(self._regular_kernel())
         if self.parameterization == "qr":
             return solve(self._upper(), tf.transpose(self._orthogonal()), lower=False)
         return tf.transpose(self._orthogonal())
+
+    def _regular_kernel(self):
+        kernel = tf.convert_to_tensor(self.kernel)
+        if tf.executing_eagerly():
+            condition = np.linalg.cond(kernel.numpy())
+            if not condition < 1 / np.finfo(self.compute_dtype).eps:
+                raise ValueError(
+                    f"The kernel of Conv1x1 '{self.name}' is singular: its condition number is "
+                    f"{condition:.3g}, but {self.compute_dtype} can invert up to "
+                    f"{1 / np.finfo(self.compute_dtype).eps:.3g}."
+                )
+        return kernel
 
     def _log_abs_det(self):
         """log|det W|."""

@@ -25,7 +25,7 @@ class _ConvNetwork(keras.layers.Layer):
     def _output_conv(self, size):
         # Adam moves all weights of the last layer at the same pace, and the more of them there are
         # the farther the output goes; without this factor deep stacks diverge within ten steps.
-        self._output_factor = (size**2 * self.width) ** -0.5
+        self._output_factor = self.width**-0.5
         # With stride 1 a transposed convolution is a convolution, whose training step is twice as
         # fast on CPUs for few output channels.
         return keras.layers.Conv2DTranspose(
@@ -66,7 +66,7 @@ class ConvNetwork(_ConvNetwork):
 
         h_1 = a(conv3x3(x) + U context),  h_2 = a(conv1x1(h_1)),  output = c conv3x3(h_2)
 
-    a is the activation, c = 1 / sqrt(9 width) keeps Adam's steps small, and every convolution has a
+    a is the activation, c = 1 / sqrt(width) keeps Adam's steps small, and every convolution has a
     bias and zero padding. OpenAI's code normalises h_1 and h_2 by an actnorm each, which is an affine map that the convolutions before
     them can represent.
 
