@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfflows import __version__, counter_random
 from tfflows.checks import require_finite
 from tfflows.flow import Flow
+from tfflows.layers.base import constant_weights
 
 _SIGNATURES = {
     "log_prob": (["x", "context"], ["log_prob"]),
@@ -112,9 +113,10 @@ def version_path(directory: str | os.PathLike, name: str, version: int) -> Path:
 def _write(flow, path):
     specs = _specs(flow)
     archive = keras.export.ExportArchive()
-    for name, function in _functions(flow, specs).items():
-        inputs = [specs[value] for value in _SIGNATURES[name][0] if value in specs]
-        archive.add_endpoint(name, function, inputs)
+    with constant_weights():
+        for name, function in _functions(flow, specs).items():
+            inputs = [specs[value] for value in _SIGNATURES[name][0] if value in specs]
+            archive.add_endpoint(name, function, inputs)
     # Servers take no gradients, and to store custom ones would trace each of them.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     archive.write_out(str(path), options, verbose=False)

@@ -33,7 +33,7 @@ def main():
     """Replace the table that starts with HEADER and ends with an empty line."""
     before, _, after = README.read_text(encoding="utf-8").partition(HEADER)
     rest = after.partition("\n\n")[2]
-    table = HEADER + "".join(row(name) for name in zoo.list())
+    table = HEADER + "".join(row(name) for name in zoo.list(pretrained=True))
     README.write_text(f"{before}{table}\n{rest}", encoding="utf-8")
 
 

@@ -11,15 +11,20 @@ MODELS = Path(__file__).parent / "models"
 _registered: dict[str, Path] = {}
 
 
-def names(pattern: str = "*") -> list[str]:
+def names(pattern: str = "*", pretrained: bool = False) -> list[str]:
     """Sorted names of the entries that match a shell pattern.
+
+    Args:
+        pattern: shell pattern.
+        pretrained: leave out the entries that are a configuration and a recipe without weights.
 
     Example:
         >>> zoo.list("nice_d*")
         ['nice_digits']
     """
     built_in = {path.parent.name for path in MODELS.glob("*/config.json")}
-    return sorted(fnmatch.filter(built_in | set(_registered), pattern))
+    found = sorted(fnmatch.filter(built_in | set(_registered), pattern))
+    return [name for name in found if not pretrained or "weights" in metadata(name)]
 
 
 def register(name: str, folder) -> None:

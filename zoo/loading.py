@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from zoo.catalog import config, folder_of, metadata
+from zoo.catalog import config, folder_of, metadata, names
 
 WEIGHTS = "model.weights.h5"
 
@@ -72,9 +72,11 @@ def pretrained_weights(name: str) -> Path:
     sha256 = metadata(name).get("weights", {}).get("sha256")
     url = os.environ.get("TFFLOWS_ZOO_URL")
     if sha256 is None:
+        family = name.split("_")[0]
         raise FileNotFoundError(
             f"No weights are published for {name!r}, only its configuration and recipe: load it "
-            f"with weights=None, or train it with `tfflows train {name}`."
+            f"with weights=None, or train it with `tfflows train {name}` (its card tells the "
+            f"cost). Published are {names(f'{family}_*', pretrained=True) or names('*', True)}."
         )
     if not url:
         raise FileNotFoundError(

@@ -45,7 +45,6 @@ def publish(
         FileNotFoundError: if the run is not finished.
         FileExistsError: if the entry exists; it is not overwritten.
     """
-    from tfflows import data as datasets
     from tfflows import plots
     from tfflows.training import Recipe
     from tfflows.training.train import BEST
@@ -58,7 +57,7 @@ def publish(
     if not (run / "run.json").is_file():
         raise FileNotFoundError(f"The run in {run} is not finished: it has no run.json.")
     recipe = Recipe.from_file(run / "recipe.json")
-    data = data or datasets.load(recipe.data)
+    data = data or recipe.load_data()
     flow = recipe.build_flow(data, name)
     flow.load_weights(run / BEST)
 

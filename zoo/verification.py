@@ -94,14 +94,13 @@ def verify(name: str, data=None) -> Verification:
 
 
 def _check_likelihood(name: str, flow, data) -> Check:
-    from tfflows import data as datasets
     from zoo import reference
 
     title = f"likelihood of {reference.NUM_SUBSET} test examples"
     how = recipe(name)
     if data is None:
         try:
-            data = datasets.load(how.data, download=False)
+            data = how.load_data(download=False)
         except (FileNotFoundError, ImportError, ValueError) as error:
             return Check(title, None, TOLERANCE, str(error))
     found = reference.subset_nll(flow, data, how.conditional)

@@ -12,7 +12,7 @@ from zoo_copies import WEIGHTS, sha256
 import zoo
 
 MODELS = Path(zoo.__file__).parent / "models"
-BUILT_IN = zoo.list()
+BUILT_IN = zoo.list(pretrained=True)
 FILES = {"config.json", WEIGHTS, "recipe.json", "metadata.json", "card.md", "reference.npz"}
 FILES |= {"samples.png"}
 FIRST_SIX = {

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfflows.data import Dataset
+from tfflows.data import Dataset, load
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Recipe:
         flow: name of a flow in `tfflows`, e.g. `"RealNVP"`, or of a registered class of your own
             (see `tfflows.flows.flow_class`).
         data: what `tfflows.data.load` takes, e.g. `"digits"` or a path.
+        num_bits: bits per pixel that are kept of images.
         config: hyper-parameters of the flow; event shape, bits and classes come from the data.
         conditional: whether to condition on the data set's labels or attributes.
         epochs: passes over the training split.
@@ -38,6 +39,7 @@ class Recipe:
 
     flow: str
     data: str
+    num_bits: int = 8
     config: dict = field(default_factory=dict)
     conditional: bool = False
     epochs: int = 100
@@ -104,6 +106,10 @@ class Recipe:
     def to_file(self, path) -> None:
         """Write the recipe as JSON."""
         Path(path).write_text(self.to_json(), encoding="utf-8")
+
+    def load_data(self, **settings) -> Dataset:
+        """The data set; `settings` go to `tfflows.data.load`."""
+        return load(self.data, num_bits=self.num_bits, **settings)
 
     def replace(self, **changes) -> Recipe:
         """A copy with some values changed."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfflows import data as datasets
 from tfflows import plots
 from tfflows.data import Dataset
 from tfflows.flow import Flow
@@ -51,7 +50,7 @@ def train(recipe: Recipe, folder, data: Dataset | None = None, write=print) -> F
         OSError: if the folder cannot be written.
     """
     folder = _run_folder(folder, recipe)
-    data = data or datasets.load(recipe.data)
+    data = data or recipe.load_data()
     flow = recipe.build_flow(data)
     if not (folder / "run.json").is_file():
         _fit(recipe, folder, data, flow, write)
@@ -114,9 +113,7 @@ def _fit(recipe, folder, data, flow, write):
     epochs_done = backup.restore(flow)
     # Another order and other noise than in the epochs that are done.
     keras.utils.set_random_seed(recipe.seed + epochs_done)
-    batches = data.dataset(
-        "train", seed=recipe.seed + epochs_done, flip=recipe.flip, **settings
-    )
+    batches = data.dataset("train", seed=recipe.seed + epochs_done, flip=recipe.flip, **settings)
     log = folder / "log.csv"
     # A run killed between log and backup repeats that epoch.
     _write_log(log, [row for row in _read_log(log) if row["epoch"] < epochs_done])
