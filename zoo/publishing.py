@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +15,9 @@ from zoo.catalog import MODELS
 from zoo.loading import WEIGHTS, sha256_of
 
 _NUM_DRAWS = 10
+_NUM_ROUND_TRIPS = 256
+# The Gaussian's covariance has as many rows.
+_MOST_DIMS_OF_BASELINE = 2048
 
 
 def publish(
@@ -24,6 +28,7 @@ def publish(
     published: dict[str, float] | None = None,
     folder=None,
     data=None,
+    licence: str = "Apache-2.0",
 ) -> Path:
     """Measure a trained flow on the test split and write its entry.
 
@@ -40,6 +45,7 @@ def publish(
             nats of negative log-likelihood otherwise.
         folder: to write, by default the package's own `zoo/models/NAME`.
         data: instead of loading the recipe's data set.
+        licence: of the weights and of the pictures of samples.
 
     Raises:
         FileNotFoundError: if the run is not finished.
@@ -85,7 +91,7 @@ def publish(
                 "file": WEIGHTS,
                 "sha256": sha256_of(entry / WEIGHTS),
                 "bytes": (entry / WEIGHTS).stat().st_size,
-                "license": "Apache-2.0",
+                "license": licence,
             },
         }
         _write_json(entry / "metadata.json", facts)
@@ -128,16 +134,16 @@ def _measure(flow, data, is_conditional: bool) -> dict:
     x, y = data.test
     context = y if is_conditional else None
     ignoring = ", ignoring the class" if is_conditional else ""
-    baselines = {
-        f"full-covariance Gaussian{ignoring}, fitted to the training split": dataclasses.asdict(
-            evaluate.gaussian_likelihood(data.train.x, x, data.num_bits)
-        )
-    }
+    baselines = {}
+    if math.prod(data.event_shape) <= _MOST_DIMS_OF_BASELINE:
+        name = f"full-covariance Gaussian{ignoring}, fitted to the training split"
+        gaussian = evaluate.gaussian_likelihood(data.train.x, x, data.num_bits)
+        baselines[name] = dataclasses.asdict(gaussian)
     exact_log_prob = getattr(toy, f"{data.name}_log_prob", None)
     if exact_log_prob is not None:
         exact = evaluate.Likelihood.of(-exact_log_prob(x), num_dims=None, num_draws=0)
         baselines["exact density"] = dataclasses.asdict(exact)
-    few = slice(0, 16)
+    few = slice(0, _NUM_ROUND_TRIPS)
     points = x[few] if data.num_bits is None else x[few] + np.float32(0.5)
     few_context = None if context is None else context[few]
     return {
@@ -146,6 +152,7 @@ def _measure(flow, data, is_conditional: bool) -> dict:
         "likelihood": dataclasses.asdict(evaluate.likelihood(flow, x, context, _NUM_DRAWS)),
         "baselines": baselines,
         "round_trip_error": evaluate.round_trip_error(flow, points, few_context),
+        "round_trip_examples": len(points),
     }
 
 
@@ -170,17 +177,16 @@ def card_text(facts: dict, recipe, flow) -> str:
         "parameters": f"{facts['parameters']:,}",
         "training": f"{training['epochs']} epochs, best on validation: epoch "
         f"{training['best_epoch']}; {_minutes(facts)} on {training['hardware']}",
-        "round trip": "largest absolute error of decode(encode(x)), 16 test examples: "
-        f"{facts['round_trip_error']:.1e} (in units of x)",
+        "round trip": "largest absolute error of decode(encode(x)), "
+        f"{facts['round_trip_examples']} test examples: {facts['round_trip_error']:.1e} (in units "
+        "of x)",
         "weights": f"{facts['weights']['bytes'] / 1e6:.2f} MB, {facts['weights']['license']}, "
         f"SHA-256 {facts['weights']['sha256']}",
     }
     if facts["source"]:
         rows["paper"] = facts["source"]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    label = None if flow.num_classes is None else min(3, flow.num_classes - 1)
-    context = "" if label is None else f", context={label}"
-    contexts = "" if label is None else f", [{label}] * 16"
+    context, contexts = _contexts(flow)
     picture = "\n![samples](samples.png)\n" if plots.can_draw(flow) else ""
     return f"""# {facts["name"]}
 
@@ -203,10 +209,34 @@ log_prob = flow.log_prob(x{contexts})  # nats
 ## Recipe
 
 `tfflows train {facts["name"]}` trains it anew: `{recipe.flow}` with
-`{json.dumps(recipe.config)}`, AdamW from {recipe.learning_rate:g} to 0 along a cosine, weight decay
-{recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, seed {recipe.seed}. The
-weights are those of the epoch with the lowest validation loss.
+`{json.dumps(recipe.config)}`. {_training(recipe)}
 """
+
+
+def _contexts(flow) -> tuple[str, str]:
+    """What the card's example says of the context: one for all samples, and one for each x."""
+    if flow.num_classes is not None:
+        label = min(3, flow.num_classes - 1)
+        return f", context={label}", f", [{label}] * 16"
+    if flow.context_dim is not None:
+        return f", context=[0.0] * {flow.context_dim}", f", [[0.0] * {flow.context_dim}] * 16"
+    return "", ""
+
+
+def _training(recipe) -> str:
+    """How the recipe trains, in a few sentences."""
+    warmup = f" after {recipe.warmup_steps:,} steps of warm-up" if recipe.warmup_steps else ""
+    decay = "" if recipe.decay_epochs is None else f" over the last {recipe.decay_epochs} epochs"
+    flips = " Half of the training images are mirrored." if recipe.flip else ""
+    average = ""
+    if recipe.ema_momentum is not None:
+        average = f"the moving average ({recipe.ema_momentum}) at the end of "
+    return (
+        f"AdamW with learning rate {recipe.learning_rate:g}{warmup}, along a cosine to 0{decay}, "
+        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, "
+        f"seed {recipe.seed}.{flips} The weights are those of {average}the epoch with the lowest "
+        "validation loss."
+    )
 
 
 def _unit(likelihood: dict) -> tuple[str, str]:

@@ -113,7 +113,7 @@ def test_unknown_hyper_parameter():
 def test_conditional_without_labels():
     x = tiny_data().train.x
     data = Dataset("plain", "", Split(x), Split(x), Split(x), None)
-    with pytest.raises(ValueError, match="conditional.*'plain' has no labels"):
+    with pytest.raises(ValueError, match="conditional.*'plain' has neither labels nor attributes"):
         tiny_recipe(conditional=True).build_flow(data)
 
 

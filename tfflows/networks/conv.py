@@ -67,8 +67,8 @@ class ConvNetwork(_ConvNetwork):
         h_1 = a(conv3x3(x) + U context),  h_2 = a(conv1x1(h_1)),  output = c conv3x3(h_2)
 
     a is the activation, c = 1 / sqrt(width) keeps Adam's steps small, and every convolution has a
-    bias and zero padding. OpenAI's code normalises h_1 and h_2 by an actnorm each, which is an affine map that the convolutions before
-    them can represent.
+    bias and zero padding. OpenAI's code normalises h_1 and h_2 by an actnorm each, which is an
+    affine map that the convolutions before them can represent.
 
     Args:
         output_dim: number of output channels.

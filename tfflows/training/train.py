@@ -123,8 +123,7 @@ def _fit(recipe, folder, data, flow, write):
             validation_data=data.dataset("validation", **settings),
             initial_epoch=epochs_done,
             epochs=recipe.epochs,
-            # The backup comes first: before the moving average takes the weights' place.
-            callbacks=[backup, *_callbacks(recipe, folder, flow, write)],
+            callbacks=[*_callbacks(recipe, folder, flow, write), backup],
             verbose=0,
             shuffle=False,
         )
@@ -152,10 +151,11 @@ def _callbacks(recipe, folder, flow, write):
     log_dir = folder / "tensorboard" if tensorboard_is_installed() else None
     log = folder / "log.csv"
     best = min((row["val_nll"] for row in _read_log(log)), default=math.inf)
-    callbacks = [keras.callbacks.TerminateOnNaN()]
-    if recipe.ema_momentum is not None:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    callbacks += [
+    average = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    uses_average = recipe.ema_momentum is not None
+    callbacks = [
+        keras.callbacks.TerminateOnNaN(),
+        *([average] if uses_average else []),
         Progress(write),
         BestWeights(folder / BEST, best),
         keras.callbacks.CSVLogger(log, append=True),
@@ -167,6 +167,12 @@ def _callbacks(recipe, folder, flow, write):
         write("TensorBoard is not installed (pip install 'tfflows[tensorboard]'): no logs for it.")
     else:
         callbacks.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
+    if uses_average:
+        # What comes after, the backup, is to see the weights that are trained.
+        swap_back = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: average.on_epoch_begin(epoch)
+        )
+        callbacks.append(swap_back)
     return callbacks
 
 

@@ -1,0 +1,69 @@
+"""The learning rate, the moving average of the weights, and flips."""
+
+import keras
+import numpy as np
+import pytest
+from training_runs import read_log, silent, tiny_data, tiny_images, tiny_recipe
+
+from tfflows.data import Dataset
+from tfflows.training import Progress, WarmupHoldDecay, train
+
+
+@pytest.mark.parametrize("warmup", [0, 30])
+def test_without_a_constant_stretch_it_is_kerass_cosine(warmup):
+    ours = WarmupHoldDecay(2.0, 100, warmup)
+    start = 0.0 if warmup else 2.0
+    theirs = keras.optimizers.schedules.CosineDecay(
+        start, 100 - warmup, warmup_target=2.0 if warmup else None, warmup_steps=warmup
+    )
+    steps = np.arange(0, 120, 7)
+    expected = [float(theirs(step)) for step in steps]
+    np.testing.assert_allclose([float(ours(step)) for step in steps], expected, atol=1e-5)
+
+
+def test_constant_stretch():
+    rate = WarmupHoldDecay(3.0, 100, warmup_steps=10, decay_steps=40)
+    np.testing.assert_allclose([rate(s) for s in (1, 10, 60, 70, 80)][:3], [0.3, 3, 3], rtol=1e-6)
+    np.testing.assert_allclose(rate(80), 1.5, rtol=1e-5)
+    assert WarmupHoldDecay.from_config(rate.get_config()).get_config() == rate.get_config()
+
+
+@pytest.mark.parametrize("steps", [(60, 50), (-1, 10), (0, 101)])
+def test_stretches_that_do_not_fit(steps):
+    with pytest.raises(ValueError, match=f"{steps[0]} steps of warm-up and {steps[1]} of decay"):
+        WarmupHoldDecay(1.0, 100, *steps)
+
+
+def test_the_moving_average_is_what_is_kept(tmp_path, monkeypatch):
+    raw = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        raw.append([w.numpy() for w in self.model.trainable_weights])
+
+    monkeypatch.setattr(Progress, "on_train_batch_end", on_train_batch_end, raising=False)
+    recipe = tiny_recipe(ema_momentum=0.8, epochs=2)
+    data = tiny_data()
+    flow = train(recipe, tmp_path, data, silent)
+    average = raw[0]  # Keras starts from the weights after the first step
+    for weights in raw[1:]:
+        average = [0.8 * a + 0.2 * w for a, w in zip(average, weights, strict=True)]
+    for found, expected, last in zip(flow.trainable_weights, average, raw[-1], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        assert np.abs(found - last).max() > 1e-5
+    # What the log says of validation is said of the average, too.
+    found = flow.evaluate(data.validation.x, batch_size=64, verbose=0, return_dict=True)["nll"]
+    assert read_log(tmp_path)[-1]["val_nll"] == pytest.approx(found, abs=1e-4)
+
+
+def test_only_training_images_are_flipped(tmp_path, monkeypatch):
+    asked = {}
+    dataset = Dataset.dataset
+
+    def spy(self, split, *args, flip=False, **kwargs):
+        asked[split] = flip
+        return dataset(self, split, *args, flip=flip, **kwargs)
+
+    monkeypatch.setattr(Dataset, "dataset", spy)
+    recipe = tiny_recipe(flow="NICE", epochs=1, flip=True)
+    train(recipe, tmp_path, tiny_images(), silent)
+    assert asked == {"train": True, "validation": False}
