@@ -1,6 +1,7 @@
 """Training from recipes."""
 
 from tfflows.training.callbacks import Backup, BestWeights, Progress, SampleGrid
+from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
 from tfflows.training.schedule import WarmupHoldDecay
 from tfflows.training.train import train
@@ -8,6 +9,7 @@ from tfflows.training.train import train
 __all__ = [
     "Backup",
     "BestWeights",
+    "FusedAdamW",
     "Progress",
     "Recipe",
     "SampleGrid",

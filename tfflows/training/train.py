@@ -25,6 +25,7 @@ from tfflows.training.callbacks import (
     tensorboard_is_installed,
     write_whole,
 )
+from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
 from tfflows.training.schedule import WarmupHoldDecay
 
@@ -93,7 +94,7 @@ def _fit(recipe, folder, data, flow, write):
         recipe.warmup_steps,
         None if recipe.decay_epochs is None else recipe.decay_epochs * steps_per_epoch,
     )
-    optimizer = keras.optimizers.AdamW(
+    optimizer = FusedAdamW(
         schedule,
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.global_clipnorm,

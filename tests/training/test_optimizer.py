@@ -1,0 +1,79 @@
+"""The fused optimizer computes what Keras's does."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import build_flow, draw_data, max_difference
+
+from tfflows.training import FusedAdamW
+
+SETTINGS = {
+    "plain": {},
+    "decay": {"weight_decay": 0.1},
+    "everything": {
+        "weight_decay": 0.01,
+        "global_clipnorm": 0.5,
+        "use_ema": True,
+        "ema_momentum": 0.7,
+        "beta_1": 0.8,
+        "epsilon": 1e-3,
+    },
+}
+
+
+def trained(optimizer):
+    flow = build_flow("realnvp")
+    flow.compile(optimizer)
+    flow.fit(draw_data(flow, 64), batch_size=16, epochs=3, shuffle=False, verbose=0)
+    return flow.get_weights()
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_equals_keras(settings):
+    expected = trained(keras.optimizers.AdamW(0.01, **settings))
+    for found, wanted, start in zip(
+        trained(FusedAdamW(0.01, **settings)),
+        expected,
+        build_flow("realnvp").get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+        assert found.dtype == bool or max_difference(found, start) > 1e-3 or not found.size > 2
+
+
+def test_equals_keras_on_two_replicas(two_replicas):
+    expected = trained(FusedAdamW(0.01))
+    with two_replicas.scope():
+        found = trained(FusedAdamW(0.01))
+    for one, two in zip(expected, found, strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5)
+
+
+def test_learning_rate_schedule_and_config():
+    schedule = keras.optimizers.schedules.CosineDecay(0.01, 8)
+    optimizer = FusedAdamW(schedule, weight_decay=0.1)
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert isinstance(copy, FusedAdamW)
+    for found, wanted in zip(
+        trained(copy), trained(keras.optimizers.AdamW(schedule, weight_decay=0.1)), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_one_operation_a_weight():
+    weight = tf.Variable([1.0, 2.0])
+    optimizer = FusedAdamW()
+    optimizer.build([weight])
+
+    @tf.function
+    def step():
+        optimizer.apply([tf.ones(2)], [weight])
+
+    kinds = [operation.type for operation in step.get_concrete_function().graph.get_operations()]
+    assert kinds.count("ResourceApplyAdam") == 1
+
+
+def test_amsgrad_is_refused():
+    with pytest.raises(ValueError, match="no amsgrad"):
+        FusedAdamW(amsgrad=True)
