@@ -257,6 +257,9 @@ FLOWS = {
     "glow_additive": lambda dtype: tfflows.Glow(
         (2, 2, 2), 1, 2, 4, "additive", "shuffle", learned_prior=False, dtype=dtype
     ),
+    "glow_convolution_prior": lambda dtype: tfflows.Glow(
+        (4, 4, 1), 2, 1, 4, prior="convolution", edge_bias=True, num_classes=3, dtype=dtype
+    ),
     "glow_classes": lambda dtype: tfflows.Glow(
         (2, 2, 2), 1, 2, 4, parameterization="qr", num_bits=4, num_classes=3, dtype=dtype
     ),

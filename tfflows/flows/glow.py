@@ -10,9 +10,11 @@ import numpy as np
 from tfflows.flow import Flow
 from tfflows.flows.multiscale import (
     check_image,
+    convolution_prior,
     factored_prior,
     network_dtype,
     per_level,
+    position_prior,
     with_pixels,
 )
 from tfflows.layers import (
@@ -32,6 +34,7 @@ from tfflows.networks import ConvNetwork
 
 _PERMUTATIONS = ("conv1x1", "shuffle", "reverse")
 _COUPLINGS = {"affine": AffineCoupling, "additive": AdditiveCoupling}
+_PRIORS = ("network", "convolution")
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -58,7 +61,10 @@ class Glow(Flow):
         parameterization: of the 1x1 convolutions, see `tfflows.layers.Conv1x1`.
         log_scale_bound: of the affine couplings; `None` is the paper's scale, sigmoid(h + 2), which
             keeps deep stacks from blowing up.
-        prior_width: channels of the hidden layers of the factored-out parts' priors.
+        prior: `"network"`, or `"convolution"` as in OpenAI's code: the factored-out parts' mean and
+            log-scale are one convolution (without a bound), and the coarsest level's prior has its
+            own at each position.
+        prior_width: channels of the hidden layers of the factored-out parts' priors, if networks.
         learned_prior: whether the coarsest level has a prior of its own.
         logit_alpha: model the logit of the pixels, see `tfflows.layers.Logit`; `None` for
             the pixels themselves.
@@ -91,6 +97,7 @@ class Glow(Flow):
         permutation: str = "conv1x1",
         parameterization: str = "lu",
         log_scale_bound: float | None = None,
+        prior: str = "network",
         prior_width: int = 32,
         learned_prior: bool = True,
         logit_alpha: float | None = None,
@@ -112,6 +119,8 @@ class Glow(Flow):
             raise ValueError(
                 f"permutation must be one of {_PERMUTATIONS}, but found {permutation!r}."
             )
+        if prior not in _PRIORS:
+            raise ValueError(f"prior must be one of {_PRIORS}, but found {prior!r}.")
         check_image("Glow", event_shape, 2**levels)
         self._hyper_parameters = {
             "levels": levels,
@@ -121,6 +130,7 @@ class Glow(Flow):
             "permutation": permutation,
             "parameterization": parameterization,
             "log_scale_bound": log_scale_bound,
+            "prior": prior,
             "prior_width": prior_width,
             "learned_prior": learned_prior,
             "logit_alpha": logit_alpha,
@@ -130,11 +140,8 @@ class Glow(Flow):
         chains = []
         for level in range(levels):
             channels = event_shape[-1] * 2 ** (levels - level + 1)
-            layers = []
-            if level > 0:
-                layers.append(factored_prior(channels, prior_width, dtype))
-            elif learned_prior:
-                layers.append(LearnedPrior(dtype=dtype))
+            sides = [side // 2 ** (levels - level) for side in event_shape[:2]]
+            layers = self._prior((*sides, channels), dtype, level)
             for step in range(self._hyper_parameters["steps"][level]):
                 layers += self._step(channels, self._hyper_parameters["width"][level], dtype, step)
             chains.append(Chain([*layers, Squeeze(squeeze_order, dtype=dtype)], dtype=dtype))
@@ -149,6 +156,18 @@ class Glow(Flow):
             dtype,
             **kwargs,
         )
+
+    def _prior(self, shape: tuple[int, ...], dtype: str, level: int) -> list[InvertibleLayer]:
+        """The latent end of a level: the prior of half of the channels, at level 0 of all."""
+        settings = self._hyper_parameters
+        is_network = settings["prior"] == "network"
+        if level > 0 and is_network:
+            return [factored_prior(shape[-1], settings["prior_width"], dtype)]
+        if level > 0:
+            return [convolution_prior(shape[-1], dtype)]
+        if not settings["learned_prior"]:
+            return []
+        return [LearnedPrior(dtype=dtype)] if is_network else position_prior(shape, dtype)
 
     def _step(self, channels: int, width: int, dtype: str, step: int) -> list[InvertibleLayer]:
         """One step of flow, from the base to the data."""

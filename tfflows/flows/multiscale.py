@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from tfflows.layers import AffineCoupling, Chain, InvertibleLayer, Logit, Rescaling
-from tfflows.networks import ConvNetwork
+from tfflows.layers import (
+    AffineCoupling,
+    Chain,
+    InvertibleLayer,
+    LearnedPrior,
+    Logit,
+    Rescaling,
+    Reshape,
+)
+from tfflows.networks import ConvNetwork, PriorConvolution
 
 
 def network_dtype(dtype: str) -> str | None:
@@ -47,6 +56,23 @@ def factored_prior(channels: int, width: int, dtype: str) -> AffineCoupling:
     """Gaussian prior of the second half of the channels given the first, standard at the start."""
     network = ConvNetwork(channels, width, zero_output=True, dtype=network_dtype(dtype))
     return AffineCoupling(network, "half", log_scale_bound=3.0, dtype=dtype)
+
+
+def convolution_prior(channels: int, dtype: str) -> AffineCoupling:
+    """As `factored_prior`, by one convolution; nothing bounds its log-scale."""
+    network = PriorConvolution(channels, dtype=network_dtype(dtype))
+    # c tanh(h / c) is h to the last digit, for any h whose exponential is finite.
+    return AffineCoupling(network, "half", log_scale_bound=2.0**40, dtype=dtype)
+
+
+def position_prior(shape: tuple[int, ...], dtype: str) -> list[InvertibleLayer]:
+    """A `LearnedPrior` with a mean and a scale for each position of an image too."""
+    size = (math.prod(shape),)
+    return [
+        Reshape(size, shape, dtype=dtype),
+        LearnedPrior(dtype=dtype),
+        Reshape(shape, size, dtype=dtype),
+    ]
 
 
 def with_pixels(

@@ -1,6 +1,6 @@
 """Keras layers that condition invertible layers."""
 
-from tfflows.networks.conv import ConvNetwork, ResidualConvNetwork
+from tfflows.networks.conv import ConvNetwork, PriorConvolution, ResidualConvNetwork
 from tfflows.networks.mlp import MLP, ResidualMLP
 
-__all__ = ["MLP", "ConvNetwork", "ResidualConvNetwork", "ResidualMLP"]
+__all__ = ["MLP", "ConvNetwork", "PriorConvolution", "ResidualConvNetwork", "ResidualMLP"]

@@ -201,3 +201,45 @@ class ResidualConvNetwork(_ConvNetwork):
 
     def get_config(self):
         return {**super().get_config(), "num_blocks": self.num_blocks}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class PriorConvolution(keras.layers.Layer):
+    """One 3x3 convolution that sees where the image ends, and starts at zero.
+
+        output = conv3x3([x, 1])
+
+    The channel of ones ends where the zero padding starts, so that each position that the padding
+    reaches has a bias of its own. A context is taken and not used.
+
+    Args:
+        output_dim: number of output channels.
+
+    Inputs: x `[batch, height, width, n]`; output `[batch, height, width, output_dim]`.
+
+    Source: OpenAI's code of Kingma and Dhariwal's "Glow", 2018 (`split2d_prior`).
+
+    Example:
+        >>> tfflows.networks.PriorConvolution(12)(tf.ones([2, 8, 8, 6])).shape
+        TensorShape([2, 8, 8, 12])
+    """
+
+    def __init__(self, output_dim: int, **kwargs):
+        super().__init__(**kwargs)
+        self.output_dim = int(output_dim)
+        self.conv = keras.layers.Conv2D(
+            output_dim, 3, padding="same", kernel_initializer="zeros", dtype=self.dtype_policy
+        )
+
+    def build(self, x_shape, context_shape=None):
+        self.conv.build((*x_shape[:-1], x_shape[-1] + 1))
+        self.built = True
+
+    def call(self, x, context=None, training=False):
+        return self.conv(tf.concat([x, tf.ones_like(x[..., :1])], axis=-1))
+
+    def compute_output_shape(self, x_shape, context_shape=None):
+        return (*x_shape[:-1], self.output_dim)
+
+    def get_config(self):
+        return {**super().get_config(), "output_dim": self.output_dim}
