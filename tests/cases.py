@@ -264,14 +264,18 @@ FLOWS = {
         (2, 2, 2), 1, 2, 4, parameterization="qr", num_bits=4, num_classes=3, dtype=dtype
     ),
     "image_realnvp": lambda dtype: tfflows.ImageRealNVP(
-        (4, 4, 1), width=4, num_blocks=1, prior_width=4, num_bits=4, context_dim=2, dtype=dtype
+        (4, 4, 1), 2, 4, 1, 0.3, prior_width=4, num_bits=4, context_dim=2, dtype=dtype
     ),
 }
 
 
-def build_flow(name: str, dtype: str = "float32", size: float = 1.0) -> tfflows.Flow:
+# Deep stacks of large weights reach values whose sigmoid is 1 in float32.
+SIZES = {"image_realnvp": 0.3}
+
+
+def build_flow(name: str, dtype: str = "float32", size: float | None = None) -> tfflows.Flow:
     flow = FLOWS[name](dtype)
-    randomize(flow, size)
+    randomize(flow, SIZES.get(name, 1.0) if size is None else size)
     return flow
 
 

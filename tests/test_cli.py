@@ -132,12 +132,29 @@ def test_evaluate(capsys, made, kind):
     data = [] if kind == "entry" else ["--data", str(made / "table.npz")]
     for split, n in (("test", 30), ("validation", 30)):
         assert main(["evaluate", name_of(made, kind), *data, "--split", split]) == 0
-        line = capsys.readouterr().out.strip()
+        line, round_trip = capsys.readouterr().out.splitlines()
+        line = line.removeprefix("nll, exact: ")
         x = getattr(tfflows.data.load(made / "table.npz"), split).x
         nll = -zoo.load("tiny").log_prob(x).numpy()
         assert float(line.split()[0]) == pytest.approx(nll.mean(), abs=2e-4)
         assert float(line.split()[2]) == pytest.approx(nll.std(ddof=1) / n**0.5, abs=2e-4)
         assert line.endswith(f"({n} examples)")
+        assert round_trip.startswith("round trip in float32: error at most ")
+
+
+def test_evaluate_settings(capsys, made):
+    x = np.random.default_rng(0).integers(4, size=(60, 8, 8, 1)).astype("uint8")
+    np.savez("images.npz", x=x)
+    tfflows.NICE((8, 8, 1), num_couplings=2, hidden=(4,), num_bits=2).save("flow.keras")
+    options = ["--draws", "3", "--num-samples", "2", "--examples", "5", "--seed", "7"]
+    assert main(["evaluate", "flow.keras", "--data", "images.npz", *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    flow, data = keras.models.load_model("flow.keras"), tfflows.data.load("images.npz", num_bits=2)
+    assert lines == list(tfflows.evaluate.report(flow, data, "test", 3, 2, 5, 7))
+    assert "3 per image" in lines[0] and "2 per image" in lines[1] and "(5 " in lines[1]
+    assert "must be at least 1, but found 0" in error_of(
+        capsys, "evaluate", "flow.keras", "--data", "images.npz", "--num-samples", "0"
+    )
 
 
 def test_evaluate_refuses(capsys, made):

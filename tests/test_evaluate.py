@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.stats
+import tensorflow as tf
 
 import tfflows
 from tfflows import evaluate
@@ -25,6 +26,7 @@ def test_likelihood_of_an_affine_gaussian_is_exact():
     assert (found.num_examples, found.num_draws) == (70, 0)
     assert found.bits_per_dim is None and found.bits_per_dim_standard_error is None
     assert str(found) == f"{nll.mean():.4f} +/- {error:.4f} nats (70 examples)"
+    assert found.estimator == "exact"
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 70, 1000])
@@ -79,6 +81,7 @@ def test_dequantised_likelihood_of_a_gaussian_is_the_integral_over_the_noise():
     bits_error = found.standard_error / 2 / np.log(2)
     assert found.bits_per_dim_standard_error == pytest.approx(bits_error)
     assert found.num_draws == 200
+    assert found.estimator == "uniform dequantisation bound"
 
 
 def test_the_seed_decides_the_noise():
@@ -95,6 +98,34 @@ def test_images_need_a_draw(num_draws):
     flow = tfflows.Flow(Rescaling(4.0, 6.0), (2, 1, 1), num_bits=4)
     with pytest.raises(ValueError, match="draws"):
         evaluate.likelihood(flow, np.zeros([3, 2, 1, 1], int), num_draws=num_draws)
+
+
+def test_importance_weighted_is_the_mean_of_the_weights():
+    flow = tfflows.Flow(Rescaling(0.02, 6.0), (2, 1, 1), num_bits=4)
+    x = np.random.default_rng(0).integers(16, size=(30, 2, 1, 1))
+    weights = evaluate.log_weights(flow, x, num_draws=5, seed=3, batch_size=7)
+    assert weights.shape == (5, 30) and weights.dtype == "float64"
+    assert weights.min() < -1000  # exp of it is zero
+    top = weights.max(0)
+    nll = -top - np.log(np.mean(np.exp(weights - top), axis=0))
+    found = evaluate.importance_weighted(flow, x, num_samples=5, seed=3, batch_size=7)
+    assert found.nll == pytest.approx(nll.mean(), rel=1e-12)
+    assert found.standard_error == pytest.approx(nll.std(ddof=1) / np.sqrt(30), rel=1e-9)
+    assert found.bits_per_dim == pytest.approx(found.nll / 2 / np.log(2))
+    assert (found.num_examples, found.num_draws) == (30, 5)
+    assert found.estimator == "uniform dequantisation bound, importance-weighted"
+    plain = evaluate.likelihood(flow, x, num_draws=5, seed=3, batch_size=7)
+    assert plain.nll == pytest.approx(-weights.mean(), rel=1e-12)
+    one = evaluate.importance_weighted(flow, x, num_samples=1)
+    assert one.nll == pytest.approx(evaluate.likelihood(flow, x).nll, rel=1e-12)
+
+
+def test_importance_weighted_is_for_images():
+    with pytest.raises(ValueError, match="its likelihood is exact"):
+        evaluate.importance_weighted(gaussian_flow(), np.zeros([5, 3]))
+    flow = tfflows.Flow(Rescaling(4.0, 6.0), (2, 1, 1), num_bits=4)
+    with pytest.raises(ValueError, match="at least 1, but found 0"):
+        evaluate.importance_weighted(flow, np.zeros([3, 2, 1, 1], int), num_samples=0)
 
 
 def test_empty_array():
@@ -155,6 +186,24 @@ def test_errors_of_a_broken_layer_are_what_is_wrong_with_it():
     x = np.random.default_rng(0).normal(size=(5, 3))
     assert evaluate.round_trip_error(flow, x) == pytest.approx(2.0, abs=1e-5)
     assert evaluate.log_det_error(flow, x) == pytest.approx(3 * np.log(2), abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [2, 100])
+def test_round_trip_over_batches(batch_size):
+    class Rough(Broken):
+        """The inverse is off by 1 where x is positive."""
+
+        def _inverse(self, x, context, training):
+            return x / 2 + tf.cast(x > 0, x.dtype), 0 * x[:, 0]
+
+    flow = tfflows.Flow(Rough(), (3,))
+    x = -np.ones([5, 3])
+    x[3, :2] = 1
+    found = evaluate.round_trip(flow, x, batch_size=batch_size)
+    assert found == evaluate.RoundTrip(2.0, pytest.approx(2 * 2 / 15), 5, "float32")
+    assert str(found) == "error at most 2.0e+00, on average 2.7e-01, in units of x (5 examples)"
+    with pytest.raises(ValueError, match="empty batch"):
+        evaluate.round_trip(flow, x[:0])
 
 
 def test_errors_of_a_good_flow_are_small():

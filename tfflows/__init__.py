@@ -17,6 +17,7 @@ _MODULES = [
     "counter_random",
     "data",
     "dequantization",
+    "edit",
     "evaluate",
     "export",
     "flows",

@@ -7,7 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-_DESCRIPTION = "Normalizing flows: sample, train, measure and export."
+from tfflows import cli_edit
+from tfflows.cli_inputs import flow_of, output_of, source_of, temperatures
+
+_DESCRIPTION = "Normalizing flows: sample, edit, train, measure and export."
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,10 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("sample", _sample, "Draw samples into a PNG picture.")
     sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
     sub.add_argument("--n", type=int, help="number of samples (default 100, or 2000 points)")
-    sub.add_argument("--temperature", type=float, default=1.0, help="factor on z (default 1)")
+    help_text = "factor on z (default 1), or one a level with commas, coarsest first"
+    sub.add_argument("--temperature", type=temperatures, default=1.0, help=help_text)
     sub.add_argument("--seed", type=int, default=0, help="(default 0)")
     sub.add_argument("--label", type=int, help="class of the samples of a conditional entry")
-    sub.add_argument("--output", help="PNG file (default NAME.png)")
+    sub.add_argument("-o", "--output", help="PNG file (default NAME.png)")
+
+    cli_edit.add_verbs(command)
 
     sub = command("train", _train, "Train a recipe, or a zoo entry's recipe anew; resumes.")
     sub.add_argument("recipe", metavar="RECIPE-or-NAME", help="JSON file or zoo entry")
@@ -54,11 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--epochs", type=int, help="instead of the recipe's")
     sub.add_argument("--output", help="folder of the run (default runs/NAME)")
 
-    sub = command("evaluate", _evaluate, "Measure the likelihood on held-out data.")
+    sub = command("evaluate", _evaluate, "Measure a flow on held-out data.")
     sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
     sub.add_argument("--data", help="data set (default: the entry's own)")
     sub.add_argument("--split", default="test", choices=["train", "validation", "test"])
     sub.add_argument("--draws", type=int, default=1, help="dequantisation draws per image")
+    help_text = "draws per image for the importance-weighted bound (default 16)"
+    sub.add_argument("--num-samples", type=int, default=16, help=help_text)
+    help_text = "random examples for all figures but the likelihood (default 256)"
+    sub.add_argument("--examples", type=int, default=256, help=help_text)
     sub.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
 
     sub = command("verify", _verify, "Check that entries compute what was published.")
@@ -79,6 +89,9 @@ def _list(arguments):
         raise ValueError(f"No zoo entry matches {arguments.pattern!r}; known are {zoo.list()}.")
     for name in names:
         facts = zoo.metadata(name)
+        if "weights" not in facts:
+            print(f"{name:32}{'no weights':>18}  {facts['parameters']:>10,} parameters")
+            continue
         measured = facts["likelihood"]
         figure = f"{measured['nll']:.3f} nats"
         if measured["bits_per_dim"] is not None:
@@ -93,10 +106,8 @@ def _card(arguments):
 
 
 def _sample(arguments):
-    output = Path(arguments.output or f"{Path(arguments.name).stem}.png")
-    if not output.parent.is_dir():
-        raise OSError(f"Cannot write {output}: the folder {output.parent} does not exist.")
-    flow = _flow(arguments.name)
+    output = output_of(arguments.output, f"{Path(arguments.name).stem}.png")
+    flow = flow_of(arguments.name)
     from tfflows import plots
 
     plots.save_samples(
@@ -130,24 +141,26 @@ def _train(arguments):
 
 
 def _evaluate(arguments):
-    import zoo
-
-    is_entry = not arguments.name.endswith(".keras")
-    if not is_entry and arguments.data is None:
-        raise ValueError(f"Which data? {arguments.name} does not say; give --data.")
-    source = arguments.data or zoo.recipe(arguments.name).data
-    flow = _flow(arguments.name)
+    source = source_of(arguments.name, arguments.data)
+    flow = flow_of(arguments.name)
     from tfflows import data, evaluate
 
-    split = getattr(data.load(source), arguments.split)
-    context = split.y if flow.is_conditional else None
-    print(evaluate.likelihood(flow, split.x, context, arguments.draws, arguments.seed))
+    for line in evaluate.report(
+        flow,
+        data.load(source, num_bits=flow.num_bits or 8),
+        arguments.split,
+        arguments.draws,
+        arguments.num_samples,
+        arguments.examples,
+        arguments.seed,
+    ):
+        print(line, flush=True)
 
 
 def _verify(arguments):
     import zoo
 
-    results = [zoo.verify(name) for name in arguments.names or zoo.list()]
+    results = [zoo.verify(name) for name in arguments.names or zoo.list(pretrained=True)]
     for result in results:
         print(result)
     return 0 if all(result.ok for result in results) else 1
@@ -159,31 +172,12 @@ def _export(arguments):
 
         name = Path(arguments.name).stem
         path = export.version_path(arguments.directory, name, arguments.version)
-        path = export.save(_flow(arguments.name), path)
+        path = export.save(flow_of(arguments.name), path)
     else:
         import zoo
 
         path = zoo.export(arguments.name, arguments.directory, arguments.version)
     print(f"SavedModel: {path.resolve()}")
-
-
-def _flow(name: str):
-    """The flow of a zoo entry or of a `.keras` file."""
-    import zoo
-
-    if not name.endswith(".keras"):
-        return zoo.load(name)
-    if not Path(name).is_file():
-        raise FileNotFoundError(f"There is no saved flow {name}.")
-    import keras
-
-    import tfflows.flow
-    import tfflows.flows  # registers the classes that the file names
-
-    flow = keras.models.load_model(name)
-    if not isinstance(flow, tfflows.flow.Flow):
-        raise ValueError(f"{name} holds a {type(flow).__name__}, not a flow.")
-    return flow
 
 
 if __name__ == "__main__":

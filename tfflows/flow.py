@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfflows.checks import as_dtype, require_finite
-from tfflows.dequantization import stateless_seed
+from tfflows.dequantization import VariationalDequantizer, stateless_seed
 from tfflows.inputs import FlowInputs
 from tfflows.layers.base import InvertibleLayer
 
@@ -45,6 +45,9 @@ class Flow(FlowInputs, keras.Model):
         num_classes: number of class labels that a conditional flow is conditioned on; the context
             is then an integer label per example.
         dtype: `"float32"` or `"float64"`.
+        dequantizer: a `tfflows.dequantization.VariationalDequantizer` (or its serialised form),
+            which is trained with the flow; `log_prob` of an integer image is then
+            log p(x + u) - log q(u|x). `None` for uniform noise.
 
     Raises:
         ValueError: if one of these is out of its range, or both kinds of context are given.
@@ -74,6 +77,7 @@ class Flow(FlowInputs, keras.Model):
         context_dim: int | None = None,
         num_classes: int | None = None,
         dtype: str = "float32",
+        dequantizer: VariationalDequantizer | dict | None = None,
         **kwargs,
     ):
         # Keras would cast the inputs under a global low-precision policy.
@@ -95,12 +99,24 @@ class Flow(FlowInputs, keras.Model):
                 f"The flow's dtype is {self.compute_dtype}, but its transform has dtype "
                 f"{transform.compute_dtype}; give both the same dtype."
             )
+        if isinstance(dequantizer, dict):
+            dequantizer = keras.saving.deserialize_keras_object(dequantizer)
+        if dequantizer is not None and num_bits is None:
+            raise ValueError("A dequantizer is for images, but num_bits is None.")
+        if dequantizer is not None and dequantizer.compute_dtype != self.compute_dtype:
+            raise ValueError(
+                f"The flow's dtype is {self.compute_dtype}, but its dequantizer has dtype "
+                f"{dequantizer.compute_dtype}; give both the same dtype."
+            )
         self.event_shape = tuple(int(size) for size in event_shape)
         self.base_name = base
         self.num_bits = num_bits
         self.context_dim = context_dim
         self.num_classes = num_classes
         self.transform = transform
+        self.dequantizer = dequantizer
+        if dequantizer is not None and not dequantizer.built:
+            dequantizer.build((None, *self.event_shape))
         if not transform.built:
             context_size = context_dim or num_classes
             transform.build(
@@ -122,7 +138,8 @@ class Flow(FlowInputs, keras.Model):
         """Log-density of x in nats, `[batch]`.
 
         Args:
-            x: `[batch, *event_shape]`; integer images are dequantised.
+            x: `[batch, *event_shape]`; integer images are dequantised, with uniform noise or by
+                the flow's `dequantizer`, whose log q(u|x) is then taken off.
             context: `[batch, context_dim]` or labels `[batch]` for a conditional flow.
             seed: of the dequantisation noise; see `tfflows.dequantization.stateless_seed`.
             training: whether dropout and the like are on.
@@ -134,10 +151,10 @@ class Flow(FlowInputs, keras.Model):
             tf.errors.InvalidArgumentError: for wrong values within a `tf.function`. XLA drops such
                 checks.
         """
-        x = self._continuous(x, seed)
+        x, log_q = self._continuous_and_log_q(x, seed, training)
         z, log_det = self.transform.inverse_and_log_det(x, self.layer_context(context, x), training)
         return require_finite(
-            self.base.log_prob(z) + log_det,
+            self.base.log_prob(z) + log_det - log_q,
             f"The log_prob of {self.name} should be finite (is x outside its support, or did "
             "training diverge?)",
         )
@@ -290,7 +307,7 @@ class Flow(FlowInputs, keras.Model):
 
     def _flow_config(self):
         """The hyper-parameters that every flow has."""
-        return {
+        config = {
             "event_shape": list(self.event_shape),
             "base": self.base_name,
             "num_bits": self.num_bits,
@@ -299,6 +316,9 @@ class Flow(FlowInputs, keras.Model):
             "dtype": self.compute_dtype,
             "name": self.name,
         }
+        if self.dequantizer is not None:
+            config["dequantizer"] = keras.saving.serialize_keras_object(self.dequantizer)
+        return config
 
     # Helpers.
 

@@ -13,8 +13,8 @@ from tfflows.dequantization import dequantize, require_pixels
 class FlowInputs:
     """The part of `Flow` that looks at data and contexts.
 
-    It knows a flow's `name`, `event_shape`, `num_bits`, `context_dim`, `num_classes` and
-    `compute_dtype`.
+    It knows a flow's `name`, `event_shape`, `num_bits`, `context_dim`, `num_classes`,
+    `dequantizer` and `compute_dtype`.
     """
 
     @property
@@ -24,11 +24,18 @@ class FlowInputs:
 
     def _continuous(self, x, seed):
         """x as a finite tensor of the flow's dtype, integer images dequantised."""
+        return self._continuous_and_log_q(x, seed)[0]
+
+    def _continuous_and_log_q(self, x, seed, training=False):
+        """The same, and log q(u|x) of the noise: 0 where it is uniform or there is none."""
         x = x if tf.is_tensor(x) else tf.convert_to_tensor(np.asarray(x))
         self._check_shape_and_dtype(x.shape, x.dtype)
         if x.dtype.is_integer and self.num_bits is not None:
-            return dequantize(x, self.num_bits, seed, self.compute_dtype)
-        return require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
+            if self.dequantizer is not None:
+                return self.dequantizer.dequantize(x, self.num_bits, seed, training)
+            return dequantize(x, self.num_bits, seed, self.compute_dtype), 0.0
+        x = tf.cast(x, self.compute_dtype)
+        return require_finite(x, f"{self.name} needs finite x"), 0.0
 
     def _check_shape_and_dtype(self, shape, dtype):
         expected = ("batch", *self.event_shape)

@@ -1,16 +1,22 @@
-"""Pictures of flows: sample grids and 2-D densities."""
+"""Pictures of flows: sample grids, labelled rows of images and 2-D densities."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfflows import edit
 from tfflows.dequantization import quantize
 from tfflows.flow import Flow
+
+
+# Pixels that a letter of a label is wide, or a little more.
+_LETTER = 7
 
 
 def image_grid(images, columns: int | None = None, padding: int = 1) -> np.ndarray:
@@ -39,15 +45,19 @@ def image_grid(images, columns: int | None = None, padding: int = 1) -> np.ndarr
 
 
 def figure_of_samples(
-    flow: Flow, n: int | None = None, temperature: float = 1.0, seed=0, context=None
+    flow: Flow,
+    n: int | None = None,
+    temperature: float | Sequence[float] = 1.0,
+    seed=0,
+    context=None,
 ) -> Figure:
     """Picture of n samples: a grid of images, or 2-D samples beside the density's heat map.
 
     Args:
         flow: an image flow (event shape `(h, w, 1)` or `(h, w, 3)`) or a 2-D one.
         n: number of samples, by default 100 images or 2,000 points.
-        temperature, seed, context: as for `Flow.sample`; without a context, the samples of a
-            class-conditional flow go through the classes, one column for each.
+        temperature, seed, context: as for `tfflows.edit.sample`; without a context, the samples of
+            a class-conditional flow go through the classes, one column for each.
 
     Raises:
         ValueError: if the flow's events are neither images nor 2-D points.
@@ -64,14 +74,74 @@ def figure_of_samples(
     if flow.num_classes is not None and context is None:
         columns = flow.num_classes
         context = np.arange(n) % flow.num_classes
-    samples = flow.sample(n, temperature, seed, context).numpy()
+    samples = edit.sample(flow, n, temperature, seed, context).numpy()
     if is_2d:
         return _figure_2d(flow, samples)
     num_bits = flow.num_bits or 8
     grid = image_grid(quantize(samples, num_bits) / (2**num_bits - 1), columns)
-    scale = max(1, round(480 / grid.shape[1]))
-    figure = Figure(figsize=(scale * grid.shape[1] / 100, scale * grid.shape[0] / 100), dpi=100)
-    axes = figure.add_axes((0, 0, 1, 1))
+    return _figure_of_grid(grid, max(1, round(480 / grid.shape[1])))
+
+
+def figure_of_rows(
+    images,
+    num_bits: int = 8,
+    row_labels: Sequence[str] | None = None,
+    column_labels: Sequence[str] | None = None,
+) -> Figure:
+    """Picture of rows of images, with labels left of the rows and above the columns.
+
+    Args:
+        images: `[rows, columns, height, width, channels]`, grey or RGB, pixels or continuous
+            samples of `num_bits` bits.
+        num_bits: bits a pixel.
+        row_labels, column_labels: one a row, one a column.
+
+    Raises:
+        ValueError: for arrays of another shape, or another number of labels.
+
+    Example:
+        >>> images = np.random.default_rng(0).integers(0, 256, [2, 3, 8, 8, 3])
+        >>> figure = tfflows.plots.figure_of_rows(images, column_labels=["a", "b", "c"])
+        >>> [text.get_text() for text in figure.texts]
+        ['a', 'b', 'c']
+    """
+    images = np.asarray(images)
+    if images.ndim != 5 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "Rows of images are [rows, columns, height, width, channels] with 1 or 3 channels, but "
+            f"found shape {images.shape}."
+        )
+    for name, labels, count in (
+        ("row_labels", row_labels, images.shape[0]),
+        ("column_labels", column_labels, images.shape[1]),
+    ):
+        if labels is not None and len(labels) != count:
+            raise ValueError(f"{name} should be {count} texts, but found {len(labels)}.")
+    columns, height, width = images.shape[1:4]
+    pixels = quantize(images, num_bits) / (2**num_bits - 1)
+    grid = image_grid(pixels.reshape(-1, *images.shape[2:]), columns)
+    scale = max(1, round(800 / grid.shape[1]))
+    left = 0 if row_labels is None else _LETTER * max(map(len, row_labels)) + 2 * _LETTER
+    top = 0 if column_labels is None else 3 * _LETTER
+    figure = _figure_of_grid(grid, scale, left, top)
+    figure_width, figure_height = figure.get_size_inches() * figure.dpi
+    for i, label in enumerate(row_labels or ()):
+        y = top + scale * (1 + (i + 0.5) * (height + 1))
+        place = (left - _LETTER) / figure_width, 1 - y / figure_height
+        figure.text(*place, label, ha="right", va="center", size=8)
+    for i, label in enumerate(column_labels or ()):
+        x = left + scale * (1 + (i + 0.5) * (width + 1))
+        place = x / figure_width, 1 - top / 2 / figure_height
+        figure.text(*place, label, ha="center", va="center", size=8)
+    return figure
+
+
+def _figure_of_grid(grid: np.ndarray, scale: int, left: int = 0, top: int = 0) -> Figure:
+    """A grid of images, each pixel `scale` pixels wide, with margins of `left` and `top` pixels."""
+    height, width = scale * grid.shape[0], scale * grid.shape[1]
+    figure = Figure(figsize=((left + width) / 100, (top + height) / 100), dpi=100)
+    corner = left / (left + width), 0
+    axes = figure.add_axes((*corner, width / (left + width), height / (top + height)))
     axes.imshow(np.repeat(grid, 4 - grid.shape[-1], axis=-1)[..., :3], interpolation="nearest")
     axes.set_axis_off()
     return figure
@@ -90,8 +160,19 @@ def save_samples(flow: Flow, path, **kwargs) -> Path:
     Raises:
         OSError: if the file cannot be written; nothing is left behind then.
     """
-    path = Path(path)
-    figure = figure_of_samples(flow, **kwargs)
+    return _save(figure_of_samples(flow, **kwargs), Path(path))
+
+
+def save_rows(path, images, **kwargs) -> Path:
+    """Write `figure_of_rows(images, **kwargs)` as a PNG file and return its path.
+
+    Raises:
+        OSError: if the file cannot be written; nothing is left behind then.
+    """
+    return _save(figure_of_rows(images, **kwargs), Path(path))
+
+
+def _save(figure: Figure, path: Path) -> Path:
     unfinished = path.parent / f"unfinished.{path.name}"
     try:
         figure.savefig(unfinished, format="png")

@@ -1,0 +1,249 @@
+"""The verbs of the command line that edit images, each with a picture."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from tfflows.cli_inputs import (
+    box,
+    image_flow_of,
+    images_of,
+    output_of,
+    source_of,
+)
+
+
+def add_verbs(command) -> None:
+    """Add the verbs to a parser; `command(name, run, summary)` adds one and returns its parser."""
+
+    def verb(name, run, summary):
+        sub = command(name, run, summary)
+        sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
+        sub.add_argument("-o", "--output", help=f"PNG file (default NAME_{name}.png)")
+        return sub
+
+    def takes_label(sub):
+        sub.add_argument("--label", type=int, help="class of the images, for a conditional flow")
+
+    def takes_noise(sub, temperature):
+        help_text = f"factor on the noise (default {temperature:g})"
+        sub.add_argument("--temperature", type=float, default=temperature, help=help_text)
+        sub.add_argument("--seed", type=int, default=0, help="(default 0)")
+
+    sub = verb("interpolate", _interpolate, "Draw a path between two images in latent space.")
+    sub.add_argument("images", nargs=2, metavar="IMAGE", help="file of the flow's size and mode")
+    sub.add_argument("--steps", type=int, default=8, help="images on the path (default 8)")
+    sub.add_argument("--kind", default="spherical", choices=["spherical", "linear"])
+    takes_label(sub)
+
+    sub = verb("edit", _edit, "Add and take away an attribute that data show.")
+    sub.add_argument("images", nargs="*", metavar="IMAGE", help="(default: held-out images)")
+    sub.add_argument("--data", help="data set with attributes (default: the entry's own)")
+    sub.add_argument("--attribute", required=True, help="its name, its column, or a class label")
+    help_text = "most of the mean difference that is added or taken away (default 1)"
+    sub.add_argument("--strength", type=float, default=1.0, help=help_text)
+    sub.add_argument("--steps", type=int, default=5, help="strengths a row (default 5)")
+    sub.add_argument("--n", type=int, default=6, help="held-out images (default 6)")
+    help_text = "training images that the direction is taken from (default 2000)"
+    sub.add_argument("--examples", type=int, default=2000, help=help_text)
+    takes_label(sub)
+
+    sub = verb("reconstruct", _reconstruct, "Draw images from their coarsest levels only.")
+    sub.add_argument("images", nargs="+", metavar="IMAGE", help="file of the flow's size and mode")
+    takes_noise(sub, 0.0)
+    takes_label(sub)
+
+    sub = verb("inpaint", _inpaint, "Fill in a box that is unknown.")
+    sub.add_argument("images", nargs="+", metavar="IMAGE", help="file of the flow's size and mode")
+    help_text = "Y0,X0,Y1,X1: rows Y0 to Y1 - 1 and columns X0 to X1 - 1"
+    sub.add_argument("--box", type=box, required=True, help=help_text)
+    sub.add_argument("--n", type=int, default=3, help="fillings of each image (default 3)")
+    sub.add_argument("--steps", type=int, default=200, help="(default 200)")
+    takes_noise(sub, 1.0)
+    takes_label(sub)
+
+    sub = verb("neighbours", _neighbours, "Draw samples beside the nearest training images.")
+    sub.add_argument("--data", help="data set (default: the entry's own)")
+    sub.add_argument("--n", type=int, default=8, help="samples (default 8)")
+    sub.add_argument("--k", type=int, default=5, help="neighbours of each (default 5)")
+    takes_noise(sub, 1.0)
+    takes_label(sub)
+
+
+def _interpolate(arguments):
+    output, flow = _output_and_flow(arguments)
+    from tfflows import edit
+
+    a, b = images_of(arguments.images, flow)
+    images = edit.interpolate(flow, a, b, arguments.steps, arguments.kind, arguments.label)
+    labels = [f"{i / (arguments.steps - 1):.2f}" for i in range(arguments.steps)]
+    _save(arguments, output, flow, images.numpy()[None], labels)
+
+
+def _edit(arguments):
+    source = source_of(arguments.name, arguments.data)
+    output, flow = _output_and_flow(arguments)
+    import numpy as np
+
+    from tfflows import edit
+
+    _require_positive(arguments, "steps", "n", "examples")
+    data = _data(source, flow)
+    some = slice(arguments.examples)
+    attribute = _attribute(data, arguments.attribute)[some]
+    context = data.train.y[some] if flow.is_conditional else None
+    direction = edit.attribute_direction(flow, data.train.x[some], attribute, context)
+    if arguments.images:
+        images, context = images_of(arguments.images, flow), arguments.label
+    else:
+        images = data.test.x[: arguments.n]
+        context = data.test.y[: arguments.n] if flow.is_conditional else None
+    strengths = np.linspace(-arguments.strength, arguments.strength, arguments.steps)
+    edited = edit.manipulate(flow, images, direction, strengths, context)
+    labels = ["image", *(f"{arguments.attribute} {strength:+.2g}" for strength in strengths)]
+    _save(arguments, output, flow, _beside(images, edited, flow), labels)
+
+
+def _reconstruct(arguments):
+    output, flow = _output_and_flow(arguments)
+    import numpy as np
+
+    from tfflows import edit
+
+    images = images_of(arguments.images, flow)
+    levels = len(edit.multiscale_of(flow).part_shapes)
+    options = {
+        "temperature": arguments.temperature,
+        "seed": arguments.seed,
+        "context": arguments.label,
+    }
+    made = [edit.reconstruct(flow, images, k, **options) for k in range(1, levels + 1)]
+    labels = ["image", *(f"{k} of {levels} levels" for k in range(1, levels + 1))]
+    _save(arguments, output, flow, _beside(images, np.stack(made, axis=1), flow), labels)
+
+
+def _inpaint(arguments):
+    output, flow = _output_and_flow(arguments)
+    import numpy as np
+
+    from tfflows import edit
+
+    images = images_of(arguments.images, flow)
+    y0, x0, y1, x1 = arguments.box
+    height, width, _ = flow.event_shape
+    if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
+        raise ValueError(
+            f"--box should lie within the {height} x {width} pixels, Y0,X0 above and left of "
+            f"Y1,X1, but found {y0},{x0},{y1},{x1}."
+        )
+    _require_positive(arguments, "n")
+    mask = np.zeros([height, width], bool)
+    mask[y0:y1, x0:x1] = True
+    made = [np.where(mask[..., None], 2 ** (flow.num_bits or 8) // 2, images)]
+    for i in range(arguments.n):
+        made.append(
+            edit.inpaint(
+                flow,
+                images,
+                mask,
+                arguments.steps,
+                temperature=arguments.temperature,
+                seed=arguments.seed + i,
+                context=arguments.label,
+            )
+        )
+    labels = ["image", "known", *(f"filled {i + 1}" for i in range(arguments.n))]
+    _save(arguments, output, flow, _beside(images, np.stack(made, axis=1), flow), labels)
+
+
+def _neighbours(arguments):
+    source = source_of(arguments.name, arguments.data)
+    output, flow = _output_and_flow(arguments)
+    import numpy as np
+
+    from tfflows import edit
+    from tfflows.dequantization import quantize
+
+    _require_positive(arguments, "n", "k")
+    data = _data(source, flow)
+    context = arguments.label
+    if flow.is_conditional and context is None:
+        context = data.test.y[: arguments.n]
+    samples = flow.sample(arguments.n, arguments.temperature, arguments.seed, context)
+    samples = quantize(samples, flow.num_bits or 8)
+    held_out = data.test.x[: arguments.n]
+    both = np.concatenate([samples, held_out])
+    index, distance = edit.nearest_neighbours(both, data.train.x, arguments.k)
+    neighbours = data.train.x[index[: arguments.n]]
+    labels = ["sample", *(f"nearest {i + 1}" for i in range(arguments.k))]
+    _save(arguments, output, flow, _beside(samples, neighbours, flow), labels)
+    root_mean_square = distance[:, 0] / np.sqrt(samples[0].size)
+    print(
+        "Root mean square difference of the pixels to the nearest of "
+        f"{len(data.train):,} training images, median: "
+        f"{np.median(root_mean_square[: arguments.n]):.2f} of {arguments.n} samples, "
+        f"{np.median(root_mean_square[arguments.n :]):.2f} of {len(held_out)} test images."
+    )
+
+
+def _output_and_flow(arguments):
+    """The path to write, which is looked at first, and the flow."""
+    default = f"{Path(arguments.name).stem}_{arguments.run.__name__[1:]}.png"
+    return output_of(arguments.output, default), image_flow_of(arguments.name)
+
+
+def _require_positive(arguments, *options):
+    for option in options:
+        if getattr(arguments, option) < 1:
+            found = getattr(arguments, option)
+            raise ValueError(f"--{option} should be at least 1, but found {found}.")
+
+
+def _data(source, flow):
+    """The data set, if it has the images of the flow."""
+    from tfflows import data
+
+    found = data.load(source, num_bits=flow.num_bits or 8)
+    if found.event_shape != flow.event_shape:
+        raise ValueError(
+            f"The data set {found.name} has examples of shape {found.event_shape}, but the flow's "
+            f"have shape {flow.event_shape}."
+        )
+    return found
+
+
+def _attribute(data, name: str):
+    """Which of the training examples have the attribute or are of the class."""
+    y = data.train.y
+    if y is None:
+        raise ValueError(f"The data set {data.name} has neither attributes nor labels.")
+    if y.ndim == 2 and name in (data.attribute_names or ()):
+        return y[:, data.attribute_names.index(name)]
+    count = y.shape[1] if y.ndim == 2 else data.num_classes
+    if name.isdecimal() and int(name) < count:
+        return y[:, int(name)] if y.ndim == 2 else y == int(name)
+    near = difflib.get_close_matches(name, data.attribute_names or (), n=3)
+    hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+    kind = "attributes" if y.ndim == 2 else "classes"
+    known = ", ".join(data.attribute_names or ()) or f"0 to {count - 1}"
+    raise ValueError(
+        f"The data set {data.name} has no attribute {name!r}{hint}: its {kind} are {known}."
+    )
+
+
+def _beside(images, others, flow):
+    """Rows of an image `[h, w, c]` and what was made of it `[k, h, w, c]`, as pixels."""
+    import numpy as np
+
+    from tfflows.dequantization import quantize
+
+    others = quantize(others, flow.num_bits or 8)
+    return np.concatenate([images[:, None], others], axis=1)
+
+
+def _save(arguments, output, flow, images, labels):
+    from tfflows import plots
+
+    plots.save_rows(output, images, num_bits=flow.num_bits or 8, column_labels=labels)
+    print(f"Picture of {arguments.name}: {output.resolve()}")

@@ -1,0 +1,97 @@
+"""What the verbs of the command line are given: flows, data, images and the files to write."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def flow_of(name: str):
+    """The flow of a zoo entry or of a `.keras` file.
+
+    Raises:
+        ValueError: for an unknown entry, or a file that holds something else.
+        FileNotFoundError: where there is no such file.
+    """
+    import zoo
+
+    if not name.endswith(".keras"):
+        return zoo.load(name)
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"There is no saved flow {name}.")
+    import keras
+
+    import tfflows.flow
+    import tfflows.flows  # registers the classes that the file names
+
+    flow = keras.models.load_model(name)
+    if not isinstance(flow, tfflows.flow.Flow):
+        raise ValueError(f"{name} holds a {type(flow).__name__}, not a flow.")
+    return flow
+
+
+def image_flow_of(name: str):
+    """The same, for a flow whose events can be drawn as images.
+
+    Raises:
+        ValueError: for a flow of something else.
+    """
+    flow = flow_of(name)
+    if len(flow.event_shape) != 3 or flow.event_shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{name} should be a flow of grey or RGB images, but its events have shape "
+            f"{flow.event_shape}."
+        )
+    return flow
+
+
+def source_of(name: str, given: str | None) -> str:
+    """The name of the data set: as given, or else the entry's own.
+
+    Raises:
+        ValueError: for a `.keras` file, which does not know its data.
+    """
+    import zoo
+
+    if given is None and name.endswith(".keras"):
+        raise ValueError(f"Which data? {name} does not say; give --data.")
+    return given or zoo.recipe(name).data
+
+
+def output_of(given: str | None, default: str) -> Path:
+    """The path of the picture to write, looked at before any work is done.
+
+    Raises:
+        OSError: where its folder does not exist.
+    """
+    output = Path(given or default)
+    if not output.parent.is_dir():
+        raise OSError(f"Cannot write {output}: the folder {output.parent} does not exist.")
+    return output
+
+
+def images_of(files: list[str], flow):
+    """uint8 images `[n, *event_shape]` of files, with as many bits as the flow has.
+
+    Raises:
+        ValueError: for another size or mode, or a file that cannot be read.
+    """
+    from tfflows.data import reduce_bits
+    from tfflows.data.images import read_images
+
+    images, _ = read_images([Path(f) for f in files], skip_corrupt=False, shape=flow.event_shape)
+    return reduce_bits(images, flow.num_bits or 8)
+
+
+def temperatures(text: str) -> float | list[float]:
+    """One number, or several with commas between them."""
+    numbers = [float(part) for part in text.split(",")]
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def box(text: str) -> tuple[int, ...]:
+    """Four integers with commas between them."""
+    numbers = tuple(int(part) for part in text.split(","))
+    if len(numbers) != 4:
+        raise argparse.ArgumentTypeError(f"expected y0,x0,y1,x1, but found {text!r}")
+    return numbers
