@@ -14,7 +14,6 @@ from tfflows import edit
 from tfflows.dequantization import quantize
 from tfflows.flow import Flow
 
-
 # Pixels that a letter of a label is wide, or a little more.
 _LETTER = 7
 

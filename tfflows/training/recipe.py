@@ -18,8 +18,8 @@ class Recipe:
         flow: name of a flow in `tfflows`, e.g. `"RealNVP"`, or of a registered class of your own
             (see `tfflows.flows.flow_class`).
         data: what `tfflows.data.load` takes, e.g. `"digits"` or a path.
-        num_bits: bits per pixel that are kept of images.
         config: hyper-parameters of the flow; event shape, bits and classes come from the data.
+        num_bits: bits per pixel that are kept of images.
         conditional: whether to condition on the data set's labels or attributes.
         epochs: passes over the training split.
         batch_size: examples per step, over all replicas.
@@ -39,8 +39,8 @@ class Recipe:
 
     flow: str
     data: str
-    num_bits: int = 8
     config: dict = field(default_factory=dict)
+    num_bits: int = 8
     conditional: bool = False
     epochs: int = 100
     batch_size: int = 128
