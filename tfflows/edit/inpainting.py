@@ -172,6 +172,8 @@ def _full_mask(flow: Flow, mask, shape) -> np.ndarray:
     """The mask in the shape of x."""
     mask = np.asarray(mask)
     shape, event_shape = tuple(shape), flow.event_shape
+    if shape[1:] != event_shape:
+        raise ValueError(f"inpaint needs x of shape [n, *{event_shape}], but found {shape}.")
     if mask.dtype != bool:
         raise ValueError(f"inpaint needs a mask of booleans, but found dtype {mask.dtype}.")
     if len(event_shape) == 3 and mask.shape == event_shape[:2]:
