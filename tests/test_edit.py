@@ -221,7 +221,7 @@ def test_direction_of_a_flow_that_knows_the_class():
     scale, shift = np.split(bias + kernel[labels], 2, axis=-1)
     z = ((x + 0.5 - 128) / 256 - shift[:, None, None]) * np.exp(-scale[:, None, None])
     attribute = np.arange(30) < 10
-    found = edit.attribute_direction(flow, x, attribute, labels, batch_size=8)
+    found = edit.attribute_direction(flow, x, attribute, labels, batch_size=7)
     expected = z[attribute].mean(axis=0) - z[~attribute].mean(axis=0)
     np.testing.assert_allclose(found, expected, atol=1e-10)
     moved = edit.manipulate(flow, x[:2], found, [1.0], context=1)
@@ -266,6 +266,9 @@ def test_manipulate_refuses():
             edit.manipulate(flow, x, np.zeros(192), strengths)
     with pytest.raises(ValueError, match=r"expected x of shape .*\(2, 4, 8, 3\)"):
         edit.manipulate(flow, x[:, :4], np.zeros(192), [1.0])
+
+    with pytest.raises(ValueError, match="too strong.*, but 48 of 48 values are NaN or infinite"):
+        edit.manipulate(affine(), pixels(1, (4, 4, 3)), np.ones((4, 4, 3)), [1.0, 1e307])
 
 
 # Levels.
@@ -349,6 +352,9 @@ def test_inpainting_finds_the_conditional_mean_of_a_gaussian():
     to_known = covariance[:2, 2:] @ np.linalg.inv(covariance[2:, 2:])
     np.testing.assert_allclose(found[..., :2], x[..., 2:] @ to_known.T, atol=1e-3)
     np.testing.assert_array_equal(found[..., 2:], x[..., 2:])
+    # What lies under the mask is not looked at, not even where it could not be better.
+    one, other = (edit.inpaint(flow, y, mask, num_steps=1, seed=0) for y in (x, found))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_noise_depends_on_the_seed_and_cools_down():

@@ -1,5 +1,7 @@
 """Pictures, pixel by pixel where that is possible."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,6 +76,56 @@ def test_saved_samples_are_the_flows_pixels(tmp_path, channels):
                 j = (1 + (number % 3) * 5 + x) * scale + scale // 2
                 assert np.abs(picture[i, j] - image[y, x]).max() < 1.01 / 255
     np.testing.assert_array_equal(picture[scale // 2], 1.0)
+
+
+def test_saved_samples_with_a_temperature_for_each_level(tmp_path):
+    flow = tfflows.Glow((4, 4, 1), levels=2, steps=1, width=4, prior_width=4, num_bits=4)
+    one, same, other = (
+        plots.save_samples(flow, tmp_path / f"{i}.png", n=4, seed=0, temperature=t).read_bytes()
+        for i, t in enumerate((0.8, [0.8, 0.8], [0.8, 0.1]))
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_saved_rows_pixel_by_pixel(tmp_path, channels, labelled):
+    images = np.random.default_rng(0).integers(0, 16, [2, 4, 3, 5, channels])
+    labels = {"row_labels": ["one", "three"], "column_labels": list("abcd")} if labelled else {}
+    path = plots.save_rows(tmp_path / "rows.png", images + 0.5, num_bits=4, **labels)
+    picture = read_png(path)
+    scale = 800 // (4 * 6 + 1)
+    top = picture.shape[0] - scale * (2 * 4 + 1)
+    left = picture.shape[1] - scale * (4 * 6 + 1)
+    assert 0 < left < 80 and 0 < top < 40 if labelled else left == top == 0
+    for row, column, y, x in np.ndindex(2, 4, 3, 5):
+        i = top + (1 + row * 4 + y) * scale + scale // 2
+        j = left + (1 + column * 6 + x) * scale + scale // 2
+        assert np.abs(picture[i, j] - images[row, column, y, x] / 15).max() < 1.01 / 255
+    if labelled:
+        dark = picture.min(axis=-1) < 0.5
+        for margin, size, count in ((dark[top:, :left], 3, 2), (dark[:top, left:].T, 5, 4)):
+            for i in range(count):
+                # A text in the middle of its row or column.
+                start, end = scale * (1 + i * (size + 1)), scale * (i + 1) * (size + 1)
+                text = np.flatnonzero(margin[start:end].any(axis=1))
+                assert len(text) and abs((text[0] + text[-1]) / 2 - (end - start) / 2) < 5
+        # No text is cut.
+        assert not dark[:, 0].any() and not dark[0].any() and not dark[top:, left - 1].any()
+
+
+def test_rows_that_cannot_be_drawn(tmp_path):
+    images = np.zeros([2, 3, 4, 4, 1])
+    for bad in (images[0], np.zeros([2, 3, 4, 4, 2])):
+        with pytest.raises(ValueError, match=re.escape(f"found shape {bad.shape}")):
+            plots.save_rows(tmp_path / "rows.png", bad)
+    with pytest.raises(ValueError, match="row_labels should be 2 texts, but found 3"):
+        plots.save_rows(tmp_path / "rows.png", images, row_labels="abc")
+    with pytest.raises(ValueError, match="column_labels should be 3 texts, but found 1"):
+        plots.save_rows(tmp_path / "rows.png", images, column_labels=["a"])
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match=r"Cannot write the picture .*rows\.png: "):
+        plots.save_rows(tmp_path / "missing" / "rows.png", images)
 
 
 @pytest.mark.parametrize("make", [image_flow, plane_flow])

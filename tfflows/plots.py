@@ -125,11 +125,11 @@ def figure_of_rows(
     figure = _figure_of_grid(grid, scale, left, top)
     figure_width, figure_height = figure.get_size_inches() * figure.dpi
     for i, label in enumerate(row_labels or ()):
-        y = top + scale * (1 + (i + 0.5) * (height + 1))
+        y = top + scale * (1 + i * (height + 1) + height / 2)
         place = (left - _LETTER) / figure_width, 1 - y / figure_height
         figure.text(*place, label, ha="right", va="center", size=8)
     for i, label in enumerate(column_labels or ()):
-        x = left + scale * (1 + (i + 0.5) * (width + 1))
+        x = left + scale * (1 + i * (width + 1) + width / 2)
         place = x / figure_width, 1 - top / 2 / figure_height
         figure.text(*place, label, ha="center", va="center", size=8)
     return figure

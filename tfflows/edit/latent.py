@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfflows.checks import require_finite
 from tfflows.dequantization import require_pixels, stateless_seed
 from tfflows.flow import Flow
 from tfflows.layers import Chain, MultiScale
@@ -113,7 +114,7 @@ def interpolate(
     if kind == "spherical" and min(norm_a, norm_b, np.sin(angle)) > 1e-6:
         direction = np.sin((1 - t) * angle) * z_a / norm_a + np.sin(t * angle) * z_b / norm_b
         path = ((1 - t) * norm_a + t * norm_b) * direction / np.sin(angle)
-    return flow.decode(path, repeated_context(flow, context, num_steps))
+    return _decoded(flow, path, repeated_context(flow, context, num_steps))
 
 
 def attribute_direction(
@@ -190,8 +191,8 @@ def manipulate(flow: Flow, x, direction, strengths: Sequence[float], context=Non
         `[n, len(strengths), *event_shape]`, continuous.
 
     Raises:
-        ValueError: for a direction of another shape, strengths that are not a list, or as
-            `Flow.encode` and `Flow.decode` do.
+        ValueError: for a direction of another shape, strengths that are not a list, images that
+            are not finite because a strength is too large, or as `Flow.encode` does.
 
     Source and example: see `attribute_direction`.
     """
@@ -206,7 +207,7 @@ def manipulate(flow: Flow, x, direction, strengths: Sequence[float], context=Non
     context = repeated_context(flow, context, len(x))
     z = flow.encode(x, context)
     moves = [strength * np.asarray(direction, flow.compute_dtype) for strength in strengths]
-    return tf.stack([flow.decode(z + move, context) for move in moves], axis=1)
+    return tf.stack([_decoded(flow, z + move, context) for move in moves], axis=1)
 
 
 def reconstruct(
@@ -256,7 +257,14 @@ def reconstruct(
     kept = multiscale.split(flow.encode(x, context))[:num_levels]
     drawn = multiscale.split(flow.base.sample(len(x), seed=stateless_seed(seed)))[num_levels:]
     z = multiscale.join([*kept, *[temperature * part for part in drawn]])
-    return flow.decode(z, context)
+    return _decoded(flow, z, context)
+
+
+def _decoded(flow: Flow, z, context):
+    return require_finite(
+        flow.decode(z, context),
+        f"What {flow.name} makes of an edited z should be finite (is the edit too strong?)",
+    )
 
 
 def as_points(flow: Flow, x) -> tf.Tensor:
