@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.cards import card_text, figure, minutes
 from zoo.catalog import MODELS
 from zoo.loading import WEIGHTS, sha256_of
 
 _NUM_DRAWS = 10
-_NUM_ROUND_TRIPS = 256
+_NUM_FEW = 256
+_NUM_IMPORTANCE_SAMPLES = 16
+_TEMPERATURES = (1.0, 0.7)
 # The Gaussian's covariance has as many rows.
 _MOST_DIMS_OF_BASELINE = 2048
 
@@ -33,7 +36,8 @@ def publish(
     """Measure a trained flow on the test split and write its entry.
 
     The entry holds `config.json`, `model.weights.h5`, `recipe.json`, `metadata.json`, `card.md`,
-    `reference.npz` and `samples.png`. The test split is looked at here and nowhere before.
+    `reference.npz`, `samples.png`, and for an unconditional image flow the pictures of
+    `zoo.pictures`. The test split is looked at here and nowhere before.
 
     Args:
         run: folder that `tfflows.training.train` has finished.
@@ -54,7 +58,7 @@ def publish(
     from tfflows import plots
     from tfflows.training import Recipe
     from tfflows.training.train import BEST
-    from zoo import reference
+    from zoo import pictures, reference
 
     run = Path(run)
     folder = Path(folder or MODELS / name)
@@ -77,13 +81,16 @@ def publish(
         np.savez_compressed(entry / "reference.npz", **reference.compute(flow))
         if plots.can_draw(flow):
             plots.save_samples(flow, entry / "samples.png")
+        shows_images = len(data.event_shape) == 3 and not flow.is_conditional
         facts = {
             "name": name,
             "summary": summary,
             "source": source,
             "published": published or {},
             "data": {"name": data.name, "description": data.description},
+            "pictures": pictures.draw(flow, data, entry) if shows_images else {},
             **_measure(flow, data, recipe.conditional),
+            **(_measure_samples(flow, data) if shows_images else {}),
             "subset_nll": reference.subset_nll(flow, data, recipe.conditional),
             "training": json.loads((run / "run.json").read_text()),
             "parameters": int(sum(np.prod(w.shape) for w in flow.trainable_weights)),
@@ -96,8 +103,8 @@ def publish(
         }
         _write_json(entry / "metadata.json", facts)
         recipe = recipe.replace(
-            expected=f"{_figure(facts['likelihood'])} on the test split",
-            cost=f"{_minutes(facts)} on {facts['training']['hardware']}",
+            expected=f"{figure(facts['likelihood'])} on the test split",
+            cost=f"{minutes(facts)} on {facts['training']['hardware']}",
         )
         recipe.to_file(entry / "recipe.json")
         (entry / "card.md").write_text(card_text(facts, recipe, flow), encoding="utf-8")
@@ -143,7 +150,7 @@ def _measure(flow, data, is_conditional: bool) -> dict:
     if exact_log_prob is not None:
         exact = evaluate.Likelihood.of(-exact_log_prob(x), num_dims=None, num_draws=0)
         baselines["exact density"] = dataclasses.asdict(exact)
-    few = slice(0, _NUM_ROUND_TRIPS)
+    few = slice(0, _NUM_FEW)
     points = x[few] if data.num_bits is None else x[few] + np.float32(0.5)
     few_context = None if context is None else context[few]
     return {
@@ -156,124 +163,34 @@ def _measure(flow, data, is_conditional: bool) -> dict:
     }
 
 
-def card_text(facts: dict, recipe, flow) -> str:
-    """The card, in Markdown, of what `metadata.json` says."""
-    from tfflows import plots
+def _measure_samples(flow, data) -> dict:
+    """The tighter bound, the quality of samples and what was memorised, on some test images."""
+    from tfflows import evaluate
+    from tfflows.edit import nearest_neighbours
 
-    measured, training = facts["likelihood"], facts["training"]
-    rows = {
-        "data": facts["data"]["description"],
-        "measured on": f"test split, {measured['num_examples']:,} examples, used for nothing else",
-        "negative log-likelihood": _figure(measured),
-        **{
-            name: f"{_figure(value)}; {_gap(measured, value[_unit(measured)[0]])}"
-            for name, value in facts["baselines"].items()
-        },
-        **{
-            name: f"{value} {_unit(measured)[1]}; {_gap(measured, value)}"
-            for name, value in facts["published"].items()
-        },
-        "estimator": _estimator(facts),
-        "parameters": f"{facts['parameters']:,}",
-        "training": f"{training['epochs']} epochs, best on validation: epoch "
-        f"{training['best_epoch']}; {_minutes(facts)} on {training['hardware']}",
-        "round trip": "largest absolute error of decode(encode(x)), "
-        f"{facts['round_trip_examples']} test examples: {facts['round_trip_error']:.1e} (in units "
-        "of x)",
-        "weights": f"{facts['weights']['bytes'] / 1e6:.2f} MB, {facts['weights']['license']}, "
-        f"SHA-256 {facts['weights']['sha256']}",
-    }
-    if facts["source"]:
-        rows["paper"] = facts["source"]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    context, contexts = _contexts(flow)
-    picture = "\n![samples](samples.png)\n" if plots.can_draw(flow) else ""
-    return f"""# {facts["name"]}
-
-{facts["summary"]}
-{picture}
-| | |
-| --- | --- |
-{table}
-
-## Use
-
-```python
-import zoo
-
-flow = zoo.load("{facts["name"]}")
-x = flow.sample(16, seed=0{context})
-log_prob = flow.log_prob(x{contexts})  # nats
-```
-
-## Recipe
-
-`tfflows train {facts["name"]}` trains it anew: `{recipe.flow}` with
-`{json.dumps(recipe.config)}`. {_training(recipe)}
-"""
-
-
-def _contexts(flow) -> tuple[str, str]:
-    """What the card's example says of the context: one for all samples, and one for each x."""
-    if flow.num_classes is not None:
-        label = min(3, flow.num_classes - 1)
-        return f", context={label}", f", [{label}] * 16"
-    if flow.context_dim is not None:
-        return f", context=[0.0] * {flow.context_dim}", f", [[0.0] * {flow.context_dim}] * 16"
-    return "", ""
-
-
-def _training(recipe) -> str:
-    """How the recipe trains, in a few sentences."""
-    warmup = f" after {recipe.warmup_steps:,} steps of warm-up" if recipe.warmup_steps else ""
-    decay = "" if recipe.decay_epochs is None else f" over the last {recipe.decay_epochs} epochs"
-    flips = " Half of the training images are mirrored." if recipe.flip else ""
-    average = ""
-    if recipe.ema_momentum is not None:
-        average = f"the moving average ({recipe.ema_momentum}) at the end of "
-    return (
-        f"AdamW with learning rate {recipe.learning_rate:g}{warmup}, along a cosine to 0{decay}, "
-        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, "
-        f"seed {recipe.seed}.{flips} The weights are those of {average}the epoch with the lowest "
-        "validation loss."
-    )
-
-
-def _unit(likelihood: dict) -> tuple[str, str]:
-    """Key and name of the unit in which a likelihood is compared."""
-    is_image = likelihood["bits_per_dim"] is not None
-    return ("bits_per_dim", "bits/dim") if is_image else ("nll", "nats")
-
-
-def _gap(likelihood: dict, other: float) -> str:
-    key, unit = _unit(likelihood)
-    gap = likelihood[key] - other
-    return f"this flow is {abs(gap):.3f} {unit} {'worse' if gap > 0 else 'better'}"
-
-
-def _minutes(facts: dict) -> str:
-    return f"{facts['training']['seconds'] / 60:.1f} minutes"
-
-
-def _figure(likelihood: dict) -> str:
-    text = f"{likelihood['nll']:.4f} ± {likelihood['standard_error']:.4f} nats"
-    if likelihood["bits_per_dim"] is not None:
-        text += (
-            f"; {likelihood['bits_per_dim']:.4f} ± "
-            f"{likelihood['bits_per_dim_standard_error']:.4f} bits/dim"
+    x = data.test.x[:_NUM_FEW]
+    samples = {
+        f"samples at temperature {temperature:g}": evaluate.draw_images(
+            flow, len(x), temperature=temperature
         )
-    return text
-
-
-def _estimator(facts: dict) -> str:
-    if facts["num_bits"] is None:
-        return "exact log-density; mean and standard error over the examples"
-    draws = facts["likelihood"]["num_draws"]
-    return (
-        f"uniform dequantisation of {facts['num_bits']}-bit pixels, {draws} draws per image, an "
-        "upper bound of the discrete negative log-likelihood; mean and standard error over the "
-        "images. The Gaussian is fitted to dequantised images too, and measured with one draw"
-    )
+        for temperature in _TEMPERATURES
+    }
+    rows = np.random.default_rng(0).permutation(len(data.train))[: len(x)]
+    compared = {**samples, "training images": data.train.x[rows]}
+    nearest = {}
+    for name, images in {**samples, "test images": x}.items():
+        _, distances = nearest_neighbours(images, data.train.x)
+        per_value = distances[:, 0] / math.sqrt(math.prod(data.event_shape))
+        nearest[name] = {"smallest": per_value.min(), "median": float(np.median(per_value))}
+    bound = evaluate.importance_weighted(flow, x, num_samples=_NUM_IMPORTANCE_SAMPLES)
+    return {
+        "importance_weighted": dataclasses.asdict(bound),
+        "sliced_wasserstein": {
+            name: dataclasses.asdict(evaluate.sliced_wasserstein(x, images[: len(x)]))
+            for name, images in compared.items()
+        },
+        "nearest_training_image": nearest,
+    }
 
 
 def _write_json(path: Path, value: dict) -> None:

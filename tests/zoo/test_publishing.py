@@ -12,7 +12,7 @@ import tfflows
 import zoo
 from tfflows import evaluate
 from tfflows.data import Dataset, Split
-from tfflows.training import Recipe
+from tfflows.training import Recipe, train
 
 FILES = ["card.md", "config.json", "metadata.json", WEIGHTS, "recipe.json"]
 FILES += ["reference.npz", "samples.png"]
@@ -139,3 +139,53 @@ def test_nothing_is_left_where_measuring_fails(run, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="out of memory"):
         zoo.publish(run[0], "tiny", "", folder=tmp_path / "entries" / "tiny")
     assert [path for path in tmp_path.rglob("*") if path.is_file() or path.name == "tiny"] == []
+
+
+@pytest.fixture(scope="module")
+def attributes_entry(tmp_path_factory):
+    """Folder of an entry of an unconditional flow of images with attributes, flow and data."""
+    folder = tmp_path_factory.mktemp("faces")
+    rng = np.random.default_rng(2)
+    y = rng.integers(2, size=(60, 2)).astype("float32")
+    x = rng.integers(0, 100, size=(60, 4, 4, 3)) + 100 * y[:, 1].reshape(-1, 1, 1, 1)
+    rows = np.split(np.arange(60), [30, 40])
+    splits = [Split(x[part].astype("uint8"), y[part]) for part in rows]
+    names = ("Hat", "Smiling")
+    data = Dataset("faces", "Drawn.", *splits, num_bits=8, attribute_names=names)
+    config = {"levels": 1, "steps": 1, "width": 4, "prior_width": 4}
+    recipe = Recipe("Glow", "faces", config, epochs=1, batch_size=10, learning_rate=0.001)
+    flow = train(recipe, folder / "run", data, write=lambda line: None)
+    entry = zoo.publish(folder / "run", "faces", "Faces.", folder=folder / "entry", data=data)
+    return entry, flow, data
+
+
+def test_pictures_are_of_the_flows_own_images(attributes_entry):
+    entry = attributes_entry[0]
+    card = (entry / "card.md").read_text(encoding="utf-8")
+    pictures = facts_of(entry)["pictures"]
+    assert list(pictures) == ["temperatures.png", "interpolations.png", "attributes.png"]
+    for name, caption in pictures.items():
+        assert f"]({name})" in card and caption in card
+        with Image.open(entry / name) as picture:
+            assert np.asarray(picture).std() > 1
+
+
+def test_what_is_measured_of_samples(attributes_entry):
+    entry, flow, data = attributes_entry
+    facts = facts_of(entry)
+    bound = facts["importance_weighted"]
+    assert bound["num_draws"] == 16 and bound["estimator"].endswith("importance-weighted")
+    expected = evaluate.importance_weighted(flow, data.test.x, num_samples=16)
+    assert bound["nll"] == pytest.approx(expected.nll, rel=1e-5)
+    assert list(facts["sliced_wasserstein"]) == [
+        "samples at temperature 1",
+        "samples at temperature 0.7",
+        "training images",
+    ]
+    x, train = (split.x.reshape(len(split), -1).astype(float) for split in (data.test, data.train))
+    distances = np.sqrt(((x[:, None] - train) ** 2).mean(-1)).min(1)
+    found = facts["nearest_training_image"]["test images"]
+    assert found["smallest"] == pytest.approx(distances.min())
+    assert found["median"] == pytest.approx(np.median(distances))
+    card = (entry / "card.md").read_text(encoding="utf-8")
+    assert f"test images {np.median(distances):.1f} (smallest {distances.min():.1f})" in card

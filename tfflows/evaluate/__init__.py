@@ -9,12 +9,13 @@ from tfflows.evaluate.likelihood import (
     log_weights,
 )
 from tfflows.evaluate.report import report
-from tfflows.evaluate.sample_quality import SlicedWasserstein, sliced_wasserstein
+from tfflows.evaluate.sample_quality import SlicedWasserstein, draw_images, sliced_wasserstein
 
 __all__ = [
     "Likelihood",
     "RoundTrip",
     "SlicedWasserstein",
+    "draw_images",
     "gaussian_likelihood",
     "importance_weighted",
     "likelihood",

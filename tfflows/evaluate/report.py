@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfflows.data import Dataset
-from tfflows.dequantization import dequantize, quantize
+from tfflows.dequantization import dequantize
 from tfflows.evaluate.invertibility import round_trip
 from tfflows.evaluate.likelihood import Likelihood, likelihood, log_weights
-from tfflows.evaluate.sample_quality import sliced_wasserstein
+from tfflows.evaluate.sample_quality import draw_images, sliced_wasserstein
 from tfflows.flow import Flow
 
 
@@ -74,7 +74,7 @@ def report(
     others = getattr(data, other).x
     others = others[np.random.default_rng(seed).permutation(len(others))[: len(x)]]
     n = len(others)
-    samples = _samples(flow, n, context, seed)
+    samples = draw_images(flow, n, context, seed)
     for name, images in {"samples": samples, f"{other} split": others}.items():
         distance = sliced_wasserstein(x[:n], images, seed)
         yield f"sliced Wasserstein distance, {name} to {split} split: {distance}"
@@ -83,13 +83,3 @@ def report(
 def _line(found: Likelihood) -> str:
     draws = f", {found.num_draws} per image" if found.num_draws else ""
     return f"nll, {found.estimator}{draws}: {found}"
-
-
-def _samples(flow, n, context, seed, batch_size=64):
-    """Images drawn from the flow, as the integers that real ones are."""
-    parts = []
-    for start in range(0, n, batch_size):
-        stop = min(start + batch_size, n)
-        conditions = None if context is None else context[start:stop]
-        parts.append(flow.sample(stop - start, seed=[seed, start], context=conditions).numpy())
-    return quantize(np.concatenate(parts), flow.num_bits)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfflows.dequantization import quantize
+from tfflows.flow import Flow
+
 _PATCH_SIDE = 7
 _SMALLEST_SIDE = 14
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
@@ -28,6 +31,32 @@ class SlicedWasserstein:
     def __str__(self):
         levels = ", ".join(f"{size} {distance:.4f}" for size, distance in self.levels.items())
         return f"{self.mean:.4f} ({levels}; {self.num_images} images)"
+
+
+def draw_images(
+    flow: Flow, n: int, context=None, seed: int = 0, temperature: float = 1.0, batch_size: int = 64
+) -> np.ndarray:
+    """Images drawn from a flow, as the integers that real ones are, `[n, *event_shape]`.
+
+    Args:
+        flow: an image flow.
+        n: number of images.
+        context: `[n, ...]` for a conditional flow.
+        seed, temperature: see `Flow.sample`.
+        batch_size: images drawn at a time.
+
+    Example:
+        >>> flow = tfflows.Glow((8, 8, 1), levels=2, steps=1, width=8, prior_width=8, num_bits=8)
+        >>> images = tfflows.evaluate.draw_images(flow, 10, temperature=0.7)
+        >>> images.shape, images.dtype
+        ((10, 8, 8, 1), dtype('uint8'))
+    """
+    parts = []
+    for start in range(0, n, batch_size):
+        stop = min(start + batch_size, n)
+        conditions = None if context is None else context[start:stop]
+        parts.append(flow.sample(stop - start, temperature, [seed, start], conditions).numpy())
+    return quantize(np.concatenate(parts), flow.num_bits)
 
 
 def sliced_wasserstein(
