@@ -14,6 +14,7 @@ from tfflows.checks import as_dtype, require_finite
 from tfflows.dequantization import VariationalDequantizer, stateless_seed
 from tfflows.inputs import FlowInputs
 from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.chain import set_memory_mode
 
 tfd = tfp.distributions
 
@@ -48,9 +49,12 @@ class Flow(FlowInputs, keras.Model):
         dequantizer: a `tfflows.dequantization.VariationalDequantizer` (or its serialised form),
             which is trained with the flow; `log_prob` of an integer image is then
             log p(x + u) - log q(u|x). `None` for uniform noise.
+        memory: `"store"`, `"checkpoint"` or `"invert"`: how training comes by the activations of
+            the transform's chains, see `tfflows.layers.Chain`. `flow.memory` may be set anew.
 
     Raises:
-        ValueError: if one of these is out of its range, or both kinds of context are given.
+        ValueError: if one of these is out of its range, both kinds of context are given, or
+            activations shall be computed anew and there is dropout.
 
     Example:
         >>> keras.utils.set_random_seed(0)
@@ -78,6 +82,7 @@ class Flow(FlowInputs, keras.Model):
         num_classes: int | None = None,
         dtype: str = "float32",
         dequantizer: VariationalDequantizer | dict | None = None,
+        memory: str = "store",
         **kwargs,
     ):
         # Keras would cast the inputs under a global low-precision policy.
@@ -128,6 +133,7 @@ class Flow(FlowInputs, keras.Model):
                 f"The transform produces events of shape {transform.event_shape}, but the flow "
                 f"was given event_shape {self.event_shape}."
             )
+        self.memory = memory
         self._nll = keras.metrics.Mean("nll")
         self._bits_per_dim = None if num_bits is None else keras.metrics.Mean("bits_per_dim")
         self.built = True
@@ -264,6 +270,18 @@ class Flow(FlowInputs, keras.Model):
         is_pair = isinstance(input_shape[0], tuple)
         return (input_shape[0] if is_pair else input_shape)[:1]
 
+    @property
+    def memory(self) -> str:
+        """How training comes by the activations of the transform's chains."""
+        return self._memory
+
+    @memory.setter
+    def memory(self, value: str):
+        set_memory_mode(self.transform, value)
+        self._memory = value
+        # The step that was traced has the old one.
+        self.train_function = None
+
     def make_train_function(self, force=False):
         # Otherwise Keras makes the optimizer's slots within the first trace, and traces twice.
         if self.optimizer is not None and not self.optimizer.built:
@@ -316,6 +334,8 @@ class Flow(FlowInputs, keras.Model):
             "dtype": self.compute_dtype,
             "name": self.name,
         }
+        if self.memory != "store":
+            config["memory"] = self.memory
         if self.dequantizer is not None:
             config["dequantizer"] = keras.saving.serialize_keras_object(self.dequantizer)
         return config

@@ -84,6 +84,28 @@ class InvertibleLayer(keras.layers.Layer):
         x = self._checked(x, "x", context)
         return self._inverse(x, context, training)
 
+    def inverse_gradients(self, z, x, context, training, output_gradients, sources):
+        """Vector-Jacobian product of the inverse pass at x = f(z), which may be `None`.
+
+        Args:
+            output_gradients: with respect to what `inverse_and_log_det` returns.
+            sources: tensors and variables to differentiate with respect to, besides x.
+
+        Returns:
+            x, the gradient with respect to x, and a list of those with respect to the sources.
+        """
+        if x is None:
+            x = self._forward(z, context, training)[0]
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            if context is not None:
+                tape.watch(context)
+            outputs = self._inverse(x, context, training)
+        dx, *others = tape.gradient(
+            outputs, [x, *sources], output_gradients, unconnected_gradients="zero"
+        )
+        return x, dx, others
+
     @property
     def bijector(self):
         """This layer as a `tfb.Bijector`; its variables are the layer's weights."""

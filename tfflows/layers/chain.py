@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.memory import inverse_in_little_memory, require_memory_mode
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -22,10 +23,15 @@ class Chain(InvertibleLayer):
 
     Args:
         layers: invertible layers, base first. A layer with one set of weights may appear once.
+        memory: how the gradient of the inverse pass comes by the layers' activations: `"store"`
+            keeps all of them, `"checkpoint"` keeps the layers' inputs and computes the rest anew,
+            `"invert"` keeps nothing and inverts, which is for layers whose two directions cost
+            the same. The results are the same, but for rounding. It may be changed at any time
+            before the next trace.
 
     Raises:
         ValueError: if `layers` is empty, holds the same layer twice or something else than
-            an `InvertibleLayer`.
+            an `InvertibleLayer`, or for an unknown `memory`.
 
     Example:
         >>> chain = tfflows.layers.Chain([tfflows.layers.Scale(), tfflows.layers.Reverse()])
@@ -34,8 +40,9 @@ class Chain(InvertibleLayer):
         (TensorShape([3, 2]), TensorShape([3]))
     """
 
-    def __init__(self, layers: Sequence[InvertibleLayer], **kwargs):
+    def __init__(self, layers: Sequence[InvertibleLayer], memory: str = "store", **kwargs):
         super().__init__(**kwargs)
+        self.memory = memory
         layers = list(layers)
         if not layers:
             raise ValueError("Chain needs at least one layer, but found an empty list.")
@@ -92,7 +99,18 @@ class Chain(InvertibleLayer):
             total += log_det
         return z, total
 
+    @property
+    def memory(self) -> str:
+        """How the gradient of the inverse pass comes by the layers' activations."""
+        return self._memory
+
+    @memory.setter
+    def memory(self, value: str):
+        self._memory = require_memory_mode(value)
+
     def _inverse(self, x, context, training):
+        if self.memory != "store":
+            return inverse_in_little_memory(self.layers, x, context, training, self.memory)
         total = 0.0
         for layer in reversed(self.layers):
             x, log_det = layer.inverse_and_log_det(x, context, training)
@@ -101,9 +119,33 @@ class Chain(InvertibleLayer):
 
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
-        return {**super().get_config(), "layers": layers}
+        return {**super().get_config(), "layers": layers, "memory": self.memory}
 
     @classmethod
     def from_config(cls, config):
         layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
         return cls(**{**config, "layers": layers})
+
+
+def set_memory_mode(layer: InvertibleLayer, memory: str):
+    """Set `memory` of the innermost chains of a layer: outer ones would do their work again.
+
+    Raises:
+        ValueError: for an unknown mode, or dropout where activations are to be computed anew.
+    """
+    require_memory_mode(memory)
+    parts = layer._flatten_layers()
+    dropouts = [part.name for part in parts if isinstance(part, keras.layers.Dropout) and part.rate]
+    if memory != "store" and dropouts:
+        raise ValueError(
+            f"memory={memory!r} calls the networks twice, but found dropout ('{dropouts[0]}'), "
+            "which would not be the same in both calls; use memory='store'."
+        )
+    for part in parts:
+        if isinstance(part, Chain) and not any(_is_composite(inner) for inner in part.layers):
+            part.memory = memory
+
+
+def _is_composite(layer: InvertibleLayer) -> bool:
+    inner = layer._flatten_layers(include_self=False)
+    return any(isinstance(part, InvertibleLayer) for part in inner)

@@ -125,6 +125,27 @@ class Coupling(InvertibleLayer):
         b, log_det = self._restore(b, self._parameters(a, context, training))
         return self._parts.merge(a, b), log_det
 
+    def inverse_gradients(self, z, x, context, training, output_gradients, sources):
+        if x is not None:
+            return super().inverse_gradients(z, x, context, training, output_gradients, sources)
+        # The part that conditions is the same in z and x, so that one call of the conditioner
+        # serves both the way to x and the gradient.
+        a, b = self._parts.split(z)
+        with tf.GradientTape() as tape:
+            tape.watch(a)
+            if context is not None:
+                tape.watch(context)
+            parameters = self._parameters(a, context, training)
+            with tape.stop_recording():
+                b = self._transform(b, parameters)[0]
+            tape.watch(b)
+            b_of_z, log_det = self._restore(b, parameters)
+            outputs = self._parts.merge(a, b_of_z), log_det
+        da, db, *others = tape.gradient(
+            outputs, [a, b, *sources], output_gradients, unconnected_gradients="zero"
+        )
+        return self._parts.merge(a, b), self._parts.merge_gradients(da, db), others
+
     def get_config(self):
         conditioner = keras.saving.serialize_keras_object(self.conditioner)
         settings = {"conditioner": conditioner, "mask": self.mask, "flip": self.flip}
@@ -162,6 +183,9 @@ class _AxisParts:
             value = permute(value, np.argsort(self._order), self._order)
         return value
 
+    def merge_gradients(self, da, db):
+        return self.merge(da, db)
+
 
 class _CheckerboardParts:
     """The two colours of a checkerboard over an image, each a whole image with zeros."""
@@ -186,6 +210,9 @@ class _CheckerboardParts:
 
     def merge(self, a, b):
         return a + b
+
+    def merge_gradients(self, da, db):
+        return da * self._conditions + db * (1 - self._conditions)
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

@@ -1,0 +1,122 @@
+"""Gradients from activations that are computed anew are the gradients."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import build_flow, context_matrix, draw_context, draw_data, draw_points
+
+import tfflows
+from tfflows.layers import AffineCoupling, Chain, MultiScale
+from tfflows.networks import MLP
+
+MODES = ("checkpoint", "invert")
+# Couplings of both masks, 1x1 convolutions, actnorms, priors, contexts, nested chains.
+FLOWS = ("nice_image_classes", "realnvp_context", "glow_classes", "glow", "image_realnvp")
+
+
+def gradients(flow, x, context):
+    """Of the mean log-density, with respect to x, the context and all weights."""
+    sources = [x, *([] if context is None else [context])]
+    weights = [weight.value for weight in flow.trainable_weights]
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        z, log_det = flow.transform.inverse_and_log_det(x, context, training=True)
+        loss = tf.reduce_mean(log_det) - tf.reduce_mean(tf.sin(z))
+    return tape.gradient(loss, [*sources, *weights], unconnected_gradients="zero")
+
+
+def inner_chains(flow):
+    chains = [part for part in flow.transform._flatten_layers() if isinstance(part, Chain)]
+    return [c for c in chains if not any(isinstance(p, (Chain, MultiScale)) for p in c.layers)]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_graph"), [*((name, False) for name in FLOWS), ("glow_classes", True)]
+)
+def test_all_gradients_are_those_of_stored_activations(name, is_graph):
+    flow = build_flow(name, "float64")
+    x = tf.constant(draw_points(flow, 3))
+    context = context_matrix(flow, draw_context(flow, 3))
+    context = None if context is None else tf.constant(context, "float64")
+    expected = gradients(flow, x, context)
+    for mode in MODES:
+        flow.memory = mode
+        assert {chain.memory for chain in inner_chains(flow)} == {mode}
+        found = (tf.function(gradients) if is_graph else gradients)(flow, x, context)
+        for a, b in zip(found, expected, strict=True):
+            scale = np.max(np.abs(b)) + 1e-3
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-9 * scale)
+
+
+def test_one_more_call_of_each_network(conditioner_calls):
+    flow = tfflows.RealNVP((2,), num_couplings=3, hidden=(4,))
+    x = tf.random.normal([5, 2], seed=0)
+    for mode, calls in {"store": 3, "checkpoint": 6, "invert": 6}.items():
+        flow.memory = mode
+        conditioner_calls.clear()
+        gradients(flow, x, None)
+        assert len(conditioner_calls) == calls, mode
+
+
+def test_backward_pass_reads_no_hidden_activation_of_the_inverse_pass():
+    couplings = [AffineCoupling(MLP(4, hidden=(77,)), "half", bool(i % 2)) for i in range(4)]
+    flow = tfflows.Flow(Chain(couplings), (4,))
+
+    def kept(mode):
+        """How many hidden activations from before the first gradient are read after it."""
+        flow.memory = mode
+        step = tf.function(lambda x: gradients(flow, x, None))
+        ops = step.get_concrete_function(tf.TensorSpec([None, 4])).graph.get_operations()
+        first = next(i for i, op in enumerate(ops) if "gradient" in op.name)
+        later = {op.name for op in ops[first:]}
+        hidden = [t for op in ops[:first] for t in op.outputs if t.shape.as_list() == [None, 77]]
+        return sum(any(op.name in later for op in tensor.consumers()) for tensor in hidden)
+
+    assert kept("store") > 0
+    assert kept("invert") == kept("checkpoint") == 0
+
+
+@pytest.mark.parametrize("name", ["glow_additive", "realnvp_classes"])
+def test_fit_leads_to_the_same_weights(name):
+    weights = {}
+    for mode in ("store", *MODES):
+        flow = build_flow(name, size=0.3)
+        flow.memory = mode
+        flow.compile(keras.optimizers.SGD(1e-4))
+        x = draw_data(flow, 32)
+        keras.utils.set_random_seed(0)
+        flow.fit(x, draw_context(flow, 32), batch_size=8, verbose=0, shuffle=False)
+        weights[mode] = flow.get_weights()
+    for mode in MODES:
+        for a, b in zip(weights[mode], weights["store"], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_mode_is_saved_with_the_flow():
+    flow = tfflows.NICE((2,), num_couplings=2, hidden=(4,), memory="invert")
+    assert type(flow).from_config(flow.get_config()).memory == "invert"
+    chain = Chain([tfflows.layers.Scale()], memory="checkpoint")
+    assert Chain.from_config(chain.get_config()).memory == "checkpoint"
+
+
+def test_a_changed_mode_is_traced_anew(conditioner_calls):
+    flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(4,))
+    flow.compile(keras.optimizers.SGD(1e-3))
+    x = draw_data(flow, 8)
+    flow.fit(x, verbose=0)
+    flow.memory = "invert"
+    conditioner_calls.clear()
+    flow.fit(x, verbose=0)
+    assert len(conditioner_calls) == 4
+
+
+def test_bad_modes():
+    with pytest.raises(ValueError, match="memory must be one of .*'invert'.* found 'less'"):
+        tfflows.NICE((2,), memory="less")
+    with pytest.raises(ValueError, match="memory must be one of"):
+        Chain([tfflows.layers.Scale()], memory="")
+    flow = tfflows.NICE((2,), num_couplings=2, hidden=(4,), dropout=0.1)
+    with pytest.raises(ValueError, match="found dropout .* use memory='store'"):
+        flow.memory = "invert"
+    assert flow.memory == "store"
