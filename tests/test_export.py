@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 
 import tfflows
 from tfflows import counter_random, export
+from tfflows.signatures import SIGNATURES
 
 FLOWS = {
     "vector": lambda: tfflows.RealNVP(event_shape=(3,), num_couplings=2, hidden=(16,)),
@@ -51,7 +52,9 @@ def export_once(tmp_path_factory):
         rng = np.random.default_rng(1)
         for weight in flow.trainable_variables:
             weight.assign(rng.normal(0, 0.4, weight.shape))
-        path = export.save(flow, tmp_path_factory.mktemp("exported") / name)
+        held_out = flow.log_prob(**inputs_of(flow, 50, seed=3)).numpy()
+        path = tmp_path_factory.mktemp("exported") / name
+        export.save(flow, path, log_probs=held_out if name in ("vector", "labels") else None)
         return flow, path, tf.saved_model.load(path)
 
     return export_flow
@@ -117,6 +120,73 @@ def test_outputs_equal_the_live_flow(exported):
     assert_close(found, flow.decode(z[::-1], context))
 
 
+def test_score_is_the_gradient_of_log_prob(exported):
+    flow, _, loaded = exported
+    inputs = inputs_of(flow, 4)
+    x = tf.constant(inputs["x"].astype(flow.compute_dtype))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        log_prob = flow.log_prob(x, inputs.get("context"))
+    assert_close(call(loaded, "score", **inputs)["score"], tape.gradient(log_prob, x))
+
+
+def test_interpolation_equals_that_of_edit(exported):
+    flow, _, loaded = exported
+    inputs = inputs_of(flow, 2)
+    a, b = inputs.pop("x")
+    context = inputs.get("context")
+    context = None if context is None else context[0]
+    expected = tfflows.edit.interpolate(flow, a, b, 5, context=context)
+    rows = {name: np.repeat(value[:1], 5, axis=0) for name, value in inputs.items()}
+    rows |= {"a": np.stack([a] * 5), "b": np.stack([b] * 5), "t": np.linspace(0, 1, 5)}
+    rows["t"] = rows["t"].astype("float32")
+    found = call(loaded, "interpolate", **rows)["x"]
+    assert_close(found, expected, 1e-4)
+    assert_close(found[[0, -1]], np.stack([a, b]), 1e-4)
+
+
+def test_bits_per_dim_is_the_dequantisation_bound_row_by_row(export_once):
+    for name in ("image", "labels"):
+        flow, _, loaded = export_once(name)
+        inputs = inputs_of(flow, 6)
+        pixels, context = np.floor(inputs.pop("x")), inputs.get("context")
+        seed = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, (6, 2))
+        inputs |= {"pixels": pixels, "seed": seed}
+        found = call(loaded, "bits_per_dim", **inputs)["bits_per_dim"]
+        noise = counter_random.uniform(seed, pixels[0].size).numpy().reshape(pixels.shape)
+        expected = -flow.log_prob(pixels + noise, context) / (pixels[0].size * np.log(2))
+        assert_close(found, expected)
+        one = call(loaded, "bits_per_dim", **{k: v[2:3] for k, v in inputs.items()})
+        assert_close(one["bits_per_dim"], found[2:3])
+        other = call(loaded, "bits_per_dim", **{**inputs, "seed": seed + 1})["bits_per_dim"]
+        assert np.abs(other - found).min() > 0
+    assert "bits_per_dim" not in export_once("vector")[2].signatures
+
+
+def test_p_value_is_the_rank_among_held_out_examples(export_once):
+    flow, _, loaded = export_once("vector")
+    held_out = flow.log_prob(**inputs_of(flow, 50, seed=3)).numpy()
+    x = np.concatenate([inputs_of(flow, 9)["x"], np.full([1, 3], 100, "float32")])
+    found = call(loaded, "anomaly", x=x)
+    assert_close(found["log_prob"], flow.log_prob(x))
+    for log_prob, p_value in zip(found["log_prob"], found["p_value"], strict=True):
+        sides = np.sum(held_out <= log_prob), np.sum(held_out >= log_prob)
+        assert p_value == pytest.approx(min(1, 2 * (min(sides) + 1) / 51))
+    assert found["p_value"][-1] == pytest.approx(2 / 51)
+    # Of examples like the held-out ones the p-values are uniform.
+    x = inputs_of(flow, 2000, seed=4)["x"]
+    p_values = call(loaded, "anomaly", x=x)["p_value"]
+    assert abs(np.mean(p_values <= 0.4) - 0.4) < 0.15
+    assert "anomaly" not in export_once("image")[2].signatures
+
+
+def test_metadata_is_served_too(exported):
+    _, path, loaded = exported
+    expected = (path / "assets.extra" / "metadata.json").read_bytes()
+    found = call(loaded, "metadata", rows=np.zeros(2, "float32"))["metadata"]
+    assert found.tolist() == [expected] * 2
+
+
 def test_a_server_without_keras_and_tfp_computes_the_same(export_once):
     paths = []
     for name in FLOWS:
@@ -167,10 +237,13 @@ def test_latents_of_samples_have_the_base_distribution_times_the_temperature(exp
     assert_close(x, flow.decode(np.zeros_like(z), inputs.get("context")))
 
 
-@pytest.mark.parametrize("signature", ["log_prob", "encode", "decode", "sample"])
+@pytest.mark.parametrize("signature", [*SIGNATURES])
 def test_graphs_have_no_state_but_the_weights(exported, signature):
     """Checks (Assert, its If, CheckNumerics) count as stateful in TensorFlow, and are allowed."""
     _, path, loaded = exported
+    if signature not in loaded.signatures:
+        assert signature in ("bits_per_dim", "anomaly")
+        return
     saved_model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
     op_list = saved_model.meta_graphs[0].meta_info_def.stripped_op_list.op
     is_stateful = {op.name: op.is_stateful for op in op_list}
@@ -185,7 +258,7 @@ def test_graphs_have_no_state_but_the_weights(exported, signature):
                 if name not in visited:
                     visited.add(name)
                     nodes += functions[name].node_def
-    assert len(found) > 15
+    assert len(found) > (5 if signature == "metadata" else 15)
     checks = {"Assert", "If", "CheckNumerics"}
     weights = {"ReadVariableOp", "StatefulPartitionedCall", "VarHandleOp"}
     assert {op for op in found if is_stateful[op]} <= checks | weights
@@ -239,6 +312,32 @@ BAD_INPUTS = [
         "sample",
         {"seed": [[1, 2]], "temperature": np.array([np.nan])},
         "at least 0",
+    ),
+    ("vector", "score", {"x": np.ones([2, 1])}, "EnsureShape"),
+    ("vector", "anomaly", {"x": np.array([[0, 1, np.inf]])}, "input x must be finite"),
+    (
+        "vector",
+        "interpolate",
+        {"a": np.ones([1, 3]), "b": np.ones([1, 3]), "t": np.array([1.1])},
+        "between 0 and 1",
+    ),
+    (
+        "vector",
+        "interpolate",
+        {"a": np.ones([1, 3]), "b": np.ones([2, 3]), "t": np.array([0.5])},
+        "one batch size",
+    ),
+    (
+        "image",
+        "bits_per_dim",
+        {"pixels": np.full([1, 4, 4, 1], 0.5), "seed": [[1, 2]]},
+        "whole numbers from 0 to 7",
+    ),
+    (
+        "image",
+        "bits_per_dim",
+        {"pixels": np.full([1, 4, 4, 1], 8.0), "seed": [[1, 2]]},
+        "whole numbers from 0 to 7",
     ),
     (
         "vector",
@@ -327,7 +426,7 @@ def test_a_parent_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
-    def write(flow, path):
+    def write(flow, path, log_probs):
         (path / "saved_model.pb").write_text("half")
         raise OSError("No space left on device")
 

@@ -24,6 +24,7 @@ _MODULES = [
     "layers",
     "networks",
     "plots",
+    "signatures",
     "training",
 ]
 

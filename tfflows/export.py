@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import uuid
@@ -12,36 +11,42 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfflows import __version__, counter_random
-from tfflows.checks import require_finite
+from tfflows import __version__
 from tfflows.flow import Flow
 from tfflows.layers.base import constant_weights
-
-_SIGNATURES = {
-    "log_prob": (["x", "context"], ["log_prob"]),
-    "encode": (["x", "context"], ["z"]),
-    "decode": (["z", "context"], ["x"]),
-    "sample": (["seed", "temperature", "context"], ["x", "log_prob"]),
-}
+from tfflows.signatures import Signatures
 
 
-def save(flow: Flow, path: str | os.PathLike, extra_files: dict[str, str] | None = None) -> Path:
+def save(
+    flow: Flow,
+    path: str | os.PathLike,
+    extra_files: dict[str, str] | None = None,
+    log_probs=None,
+) -> Path:
     """Write a flow as a SavedModel that `tf.saved_model.load` and model servers can run.
 
-    | signature  | inputs                                                     | outputs           |
-    |------------|------------------------------------------------------------|-------------------|
-    | `log_prob` | `x` float32 `[B, *event_shape]`                            | `log_prob`        |
-    | `encode`   | `x` float32 `[B, *event_shape]`                            | `z`               |
-    | `decode`   | `z` float32 `[B, *latent_shape]`                           | `x`               |
-    | `sample`   | `seed` int64 `[B, 2]`, `temperature` float32 `[B]`         | `x`, `log_prob`   |
+    | signature      | inputs                                        | outputs               |
+    |----------------|-----------------------------------------------|-----------------------|
+    | `log_prob`     | `x` `[B, *event_shape]`                       | `log_prob` `[B]`      |
+    | `score`        | `x`                                           | `score`, d log p / dx |
+    | `encode`       | `x`                                           | `z`                   |
+    | `decode`       | `z` `[B, *latent_shape]`                      | `x`                   |
+    | `sample`       | `seed` int64 `[B, 2]`, `temperature` `[B]`    | `x`, `log_prob`       |
+    | `interpolate`  | `a` and `b` as `x`, `t` `[B]` from 0 to 1     | `x`                   |
+    | `bits_per_dim` | `pixels` `[B, *event_shape]`, `seed`          | `bits_per_dim` `[B]`  |
+    | `anomaly`      | `x`                                           | `log_prob`, `p_value` |
+    | `metadata`     | `rows` `[B]`, whatever numbers                | `metadata`, texts     |
 
-    `serving_default` is `log_prob`. A conditional flow's signatures take one more input,
-    `context`: float32 `[B, context_dim]`, or labels, int64 `[B]`, for `num_classes`. All outputs
-    are float32, `log_prob` `[B]` in nats; a float64 flow computes in float64 in between. `x` is
-    continuous, for images on the pixel scale [0, 2**num_bits), so that `log_prob` is the
-    continuous density and the same for every call. In `sample`, row i depends on `seed[i]`,
-    `temperature[i]` and `context[i]` alone (to float32 rounding), however requests are batched;
-    `log_prob` is that of the flow at `x`, whatever the temperature.
+    `serving_default` is `log_prob`. Floats are float32 on the outside; a float64 flow computes in
+    float64 in between. A conditional flow's signatures take one more input, `context`: float32
+    `[B, context_dim]`, or labels, int64 `[B]`, for `num_classes`. `log_prob` is in nats, the
+    density of a continuous `x`, for images on the pixel scale [0, 2**num_bits), and the same for
+    every call. In `sample`, row i depends on `seed[i]`, `temperature[i]` and `context[i]` alone
+    (to float32 rounding), however requests are batched; `log_prob` is that of the flow at `x`,
+    whatever the temperature. `interpolate` goes along the spherical path of
+    `tfflows.edit.interpolate`. `bits_per_dim`, of flows with uniform dequantisation, takes whole
+    numbers and adds noise that follows from `seed`. `anomaly` compares `log_prob` with those of
+    held-out examples: `p_value` is the two-sided probability that one of them lies as far out.
 
     `assets.extra/metadata.json` in the SavedModel holds the flow's class and config, tfflows's
     version and what each signature takes and returns.
@@ -51,6 +56,8 @@ def save(flow: Flow, path: str | os.PathLike, extra_files: dict[str, str] | None
         path: the directory to write, which must not exist; its parents are made. It appears at
             once and complete, and is returned as a `Path`.
         extra_files: texts to put beside the metadata, by file name.
+        log_probs: `log_prob` of examples that the flow was not trained on, for `anomaly`; without
+            them there is no such signature.
 
     Raises:
         FileExistsError: if the path exists.
@@ -86,7 +93,7 @@ def save(flow: Flow, path: str | os.PathLike, extra_files: dict[str, str] | None
             f"with '{error.strerror}'; expected one with write permission."
         ) from error
     try:
-        _write(flow, temporary)
+        _write(flow, temporary, log_probs)
         for name, text in (extra_files or {}).items():
             (temporary / "assets.extra" / name).write_text(text, encoding="utf-8")
         temporary.rename(path)
@@ -110,110 +117,38 @@ def version_path(directory: str | os.PathLike, name: str, version: int) -> Path:
     return Path(directory) / name / str(version)
 
 
-def _write(flow, path):
-    specs = _specs(flow)
+def _write(flow, path, log_probs):
+    signatures = Signatures(flow, log_probs)
+    metadata = json.dumps(_metadata(signatures), indent=2) + "\n"
+    signatures.metadata = metadata
     archive = keras.export.ExportArchive()
     with constant_weights():
-        for name, function in _functions(flow, specs).items():
-            inputs = [specs[value] for value in _SIGNATURES[name][0] if value in specs]
+        for name, (function, inputs) in signatures.functions().items():
             archive.add_endpoint(name, function, inputs)
     # Servers take no gradients, and to store custom ones would trace each of them.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     archive.write_out(str(path), options, verbose=False)
     extra = path / "assets.extra"
     extra.mkdir()
-    (extra / "metadata.json").write_text(json.dumps(_metadata(flow, specs), indent=2) + "\n")
+    (extra / "metadata.json").write_text(metadata)
 
 
-def _specs(flow):
-    """Dtype and shape of each input and output, by name."""
-    specs = {
-        "x": tf.TensorSpec((None, *flow.event_shape), tf.float32, "x"),
-        "z": tf.TensorSpec((None, *flow.transform.latent_shape), tf.float32, "z"),
-        "seed": tf.TensorSpec((None, 2), tf.int64, "seed"),
-        "temperature": tf.TensorSpec((None,), tf.float32, "temperature"),
-        "log_prob": tf.TensorSpec((None,), tf.float32, "log_prob"),
-    }
-    if flow.num_classes:
-        specs["context"] = tf.TensorSpec((None,), tf.int64, "context")
-    elif flow.context_dim:
-        specs["context"] = tf.TensorSpec((None, flow.context_dim), tf.float32, "context")
-    return specs
-
-
-def _functions(flow, specs):
-    """The function behind each signature."""
-
-    def log_prob(x, context=None):
-        x, context = _checked(specs, x=x, context=context)
-        return _outputs(log_prob=flow.log_prob(x, context))
-
-    def encode(x, context=None):
-        x, context = _checked(specs, x=x, context=context)
-        return _outputs(z=flow.encode(x, context))
-
-    def decode(z, context=None):
-        z, context = _checked(specs, z=z, context=context)
-        return _outputs(x=flow.decode(z, context))
-
-    def sample(seed, temperature, context=None):
-        inputs = {"seed": seed, "temperature": temperature, "context": context}
-        seed, temperature, context = _checked(specs, **inputs)
-        z = _latent(flow, seed, temperature)
-        x, log_det = flow.transform.forward_and_log_det(z, flow.layer_context(context, z))
-        return _outputs(x=x, log_prob=flow.base.log_prob(z) - log_det)
-
-    return {"log_prob": log_prob, "encode": encode, "decode": decode, "sample": sample}
-
-
-def _checked(specs, **inputs):
-    """The inputs, checked within the graph: servers check none of it, not even shapes."""
-    given = {name: value for name, value in inputs.items() if value is not None}
-    given = {name: tf.ensure_shape(value, specs[name].shape) for name, value in given.items()}
-    sizes = tf.stack([tf.shape(value)[0] for value in given.values()])
-    message = f"The inputs {', '.join(given)} must have one batch size."
-    checks = [tf.debugging.assert_equal(sizes, sizes[0], message)]
-    if "temperature" in given:
-        message = "The temperature must be at least 0."
-        checks.append(tf.debugging.assert_non_negative(given["temperature"], message))
-    with tf.control_dependencies(checks):
-        for name, value in given.items():
-            if value.dtype.is_floating:
-                given[name] = require_finite(value, f"The input {name} must be finite")
-            else:
-                given[name] = tf.identity(value)
-    return [given.get(name) for name in inputs]
-
-
-def _outputs(**outputs):
-    return {
-        name: require_finite(tf.cast(value, tf.float32), f"The output {name} should be finite")
-        for name, value in outputs.items()
-    }
-
-
-def _latent(flow, seed, temperature):
-    """One draw from the base a seed, times the temperature."""
-    shape = flow.transform.latent_shape
-    draw = counter_random.normal if flow.base_name == "normal" else counter_random.uniform
-    z = tf.cast(tf.reshape(draw(seed, math.prod(shape)), [-1, *shape]), flow.compute_dtype)
-    z = z if flow.base_name == "normal" else flow.base.distribution.quantile(z)
-    return z * tf.reshape(tf.cast(temperature, z.dtype), [-1] + [1] * len(shape))
-
-
-def _metadata(flow, specs):
+def _metadata(signatures):
+    flow = signatures.flow
     pixels = f"pixels in [0, {2**flow.num_bits})" if flow.num_bits else "as in the training data"
+    used = {name for names in signatures.signatures.values() for name in names[0] + names[1]}
     return {
         "class": type(flow).__name__,
         "config": flow.get_config(),
         "tfflows_version": __version__,
         "signatures": {
-            name: {"inputs": [value for value in inputs if value in specs], "outputs": outputs}
-            for name, (inputs, outputs) in _SIGNATURES.items()
+            name: {"inputs": inputs, "outputs": outputs}
+            for name, (inputs, outputs) in signatures.signatures.items()
         },
         "tensors": {
             name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
-            for name, spec in specs.items()
+            for name, spec in signatures.specs.items()
+            if name in used
         },
         "units": {"log_prob": "nats per example, continuous density of x", "x": pixels},
     }

@@ -92,6 +92,7 @@ def publish(
             **_measure(flow, data, recipe.conditional),
             **(_measure_samples(flow, data) if shows_images else {}),
             "subset_nll": reference.subset_nll(flow, data, recipe.conditional),
+            "held_out_log_probs": reference.held_out_log_probs(flow, data, recipe.conditional),
             "training": json.loads((run / "run.json").read_text()),
             "parameters": int(sum(np.prod(w.shape) for w in flow.trainable_weights)),
             "weights": {

@@ -8,6 +8,7 @@ from tfflows.dequantization import quantize
 
 NUM_EXAMPLES = 16
 NUM_SUBSET = 256
+NUM_QUANTILES = 201
 SEED = 0
 
 
@@ -55,3 +56,19 @@ def subset_nll(flow, data, is_conditional: bool) -> float:
     x, y = data.test.x[:NUM_SUBSET], data.test.y
     context = y[:NUM_SUBSET] if is_conditional else None
     return evaluate.likelihood(flow, x, context, seed=SEED).nll
+
+
+def held_out_log_probs(flow, data, is_conditional: bool) -> list[float]:
+    """Quantiles of log p over the validation split, lowest first, that `anomaly` compares with.
+
+    The training split's would make anything new look unlikely wherever a flow has overfitted.
+    Images are taken at the middle of their pixels' values.
+    """
+    x, y = data.validation
+    x = x if flow.num_bits is None else x.astype("float32") + np.float32(0.5)
+    log_probs = [
+        flow.log_prob(x[i : i + 100], y[i : i + 100] if is_conditional else None).numpy()
+        for i in range(0, len(x), 100)
+    ]
+    quantiles = np.quantile(np.concatenate(log_probs), np.linspace(0, 1, NUM_QUANTILES))
+    return [float(np.float32(value)) for value in quantiles]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from zoo.catalog import card
+from zoo.catalog import card, metadata
 from zoo.loading import load
 
 
@@ -17,7 +18,8 @@ def export(name: str, directory, version: int = 1) -> Path:
         version: a positive integer.
 
     Returns:
-        Path of the SavedModel; `assets.extra/card.md` in it is the entry's card.
+        Path of the SavedModel; in `assets.extra` are `card.md`, and `card.json` with the
+        entry's figures.
 
     Raises:
         ValueError: for an unknown name or a version below 1.
@@ -35,4 +37,10 @@ def export(name: str, directory, version: int = 1) -> Path:
     from tfflows import export as exporter
 
     path = exporter.version_path(directory, name, version)
-    return exporter.save(load(name), path, extra_files={"card.md": card(name)})
+    facts = metadata(name)
+    return exporter.save(
+        load(name),
+        path,
+        {"card.md": card(name), "card.json": json.dumps(facts, indent=2) + "\n"},
+        facts["held_out_log_probs"],
+    )

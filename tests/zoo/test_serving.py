@@ -1,21 +1,31 @@
 """`zoo.export`: a model server's folder."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfflows
 import zoo
 
 
-def test_layout_and_outputs(tiny, published, run, tmp_path):
+def test_layout_and_outputs(tiny, published, run, table, tmp_path):
     path = zoo.export(tiny, tmp_path / "models")
     assert path == tmp_path / "models" / "tiny" / "1"
     assert [p.name for p in (tmp_path / "models" / "tiny").iterdir()] == ["1"]
     assert (path / "saved_model.pb").is_file()
     assert (path / "assets.extra" / "card.md").read_text() == (published / "card.md").read_text()
+    facts = json.loads((path / "assets.extra" / "card.json").read_text())
+    assert facts == zoo.metadata(tiny)
     x = np.random.default_rng(5).normal(size=(6, 2)).astype("float32")
     served = tf.saved_model.load(path).signatures["log_prob"](x=tf.constant(x))["log_prob"]
     np.testing.assert_allclose(served, run[1].log_prob(x), rtol=1e-5)
+    held_out = facts["held_out_log_probs"]
+    expected = np.quantile(run[1].log_prob(tfflows.data.load(table).validation.x), [0, 0.5, 1])
+    np.testing.assert_allclose([held_out[0], held_out[100], held_out[-1]], expected, rtol=1e-4)
+    anomaly = tf.saved_model.load(path).signatures["anomaly"]
+    assert anomaly(x=tf.fill([1, 2], 50.0))["p_value"].numpy() == pytest.approx(2 / 202)
 
 
 def test_a_version_is_never_overwritten(tiny, tmp_path):

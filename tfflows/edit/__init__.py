@@ -8,6 +8,7 @@ from tfflows.edit.latent import (
     multiscale_of,
     reconstruct,
     sample,
+    spherical_path,
 )
 from tfflows.edit.neighbours import nearest_neighbours
 
@@ -20,4 +21,5 @@ __all__ = [
     "nearest_neighbours",
     "reconstruct",
     "sample",
+    "spherical_path",
 ]

@@ -105,16 +105,44 @@ def interpolate(
             f"{np.shape(a)} and {np.shape(b)}."
         )
     x = tf.stack([as_points(flow, a), as_points(flow, b)])
-    z_a, z_b = flow.encode(x, repeated_context(flow, context, 2)).numpy().astype("float64")
-    t = np.linspace(0, 1, num_steps).reshape(-1, *[1] * z_a.ndim)
-    path = (1 - t) * z_a + t * z_b
-    norm_a, norm_b = np.linalg.norm(z_a), np.linalg.norm(z_b)
-    cosine = np.sum(z_a * z_b) / max(norm_a * norm_b, np.finfo("float64").tiny)
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    if kind == "spherical" and min(norm_a, norm_b, np.sin(angle)) > 1e-6:
-        direction = np.sin((1 - t) * angle) * z_a / norm_a + np.sin(t * angle) * z_b / norm_b
-        path = ((1 - t) * norm_a + t * norm_b) * direction / np.sin(angle)
+    z = tf.cast(flow.encode(x, repeated_context(flow, context, 2)), tf.float64)
+    t = tf.linspace(tf.zeros([], z.dtype), 1.0, num_steps)
+    z_a, z_b = (tf.repeat(end[tf.newaxis], num_steps, axis=0) for end in z)
+    if kind == "spherical":
+        path = spherical_path(z_a, z_b, t)
+    else:
+        t = tf.reshape(t, [-1] + [1] * (z.shape.rank - 1))
+        path = (1 - t) * z_a + t * z_b
+    path = tf.cast(path, flow.compute_dtype)
     return _decoded(flow, path, repeated_context(flow, context, num_steps))
+
+
+def spherical_path(z_a: tf.Tensor, z_b: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+    """Row by row, the point t of the spherical path of `interpolate`.
+
+    Args:
+        z_a, z_b: `[batch, *latent_shape]`.
+        t: `[batch]`, from 0 to 1.
+
+    Example:
+        >>> ends = tf.constant([[3.0, 0.0]]), tf.constant([[0.0, 4.0]])
+        >>> path = tfflows.edit.spherical_path(*ends, tf.constant([0.5]))
+        >>> print(np.round(path.numpy(), 3))  # of length 3.5
+        [[2.475 2.475]]
+    """
+    axes = list(range(1, z_a.shape.rank))
+    t = tf.reshape(t, [-1] + [1] * len(axes))
+    norm_a, norm_b = (tf.sqrt(tf.reduce_sum(z**2, axes, keepdims=True)) for z in (z_a, z_b))
+    tiny = np.finfo(z_a.dtype.as_numpy_dtype).tiny
+    unit_a, unit_b = z_a / tf.maximum(norm_a, tiny), z_b / tf.maximum(norm_b, tiny)
+    cosine = tf.clip_by_value(tf.reduce_sum(unit_a * unit_b, axes, keepdims=True), -1.0, 1.0)
+    angle = tf.acos(cosine)
+    # Of latents that are parallel, opposite or zero the path is the straight line.
+    is_curved = tf.minimum(tf.minimum(norm_a, norm_b), tf.sin(angle)) > 1e-6
+    angle = tf.where(is_curved, angle, tf.ones_like(angle))
+    direction = (tf.sin((1 - t) * angle) * unit_a + tf.sin(t * angle) * unit_b) / tf.sin(angle)
+    curved = ((1 - t) * norm_a + t * norm_b) * direction
+    return tf.where(is_curved, curved, (1 - t) * z_a + t * z_b)
 
 
 def attribute_direction(
