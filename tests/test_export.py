@@ -13,7 +13,7 @@ from plain_tensorflow import compare_in_plain_tensorflow
 from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 
 import tfflows
-from tfflows import counter_random, export
+from tfflows import counter_random, export, warmup
 from tfflows.signatures import SIGNATURES
 
 FLOWS = {
@@ -391,6 +391,24 @@ def test_metadata_describes_the_flow_and_its_signatures(exported):
                 assert found == metadata["tensors"][tensor]
 
 
+def test_warmup_requests_are_answered(exported):
+    """Read with TensorFlow Serving's own protocol buffers."""
+    flow, path, loaded = exported
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    requests = {}
+    for record in tf.data.TFRecordDataset(str(path / "assets.extra" / warmup.FILE)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        assert request.model_spec.name == path.parent.name
+        inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+        requests[request.model_spec.signature_name] = inputs
+    assert {*requests, "serving_default"} == set(loaded.signatures)
+    for signature, inputs in requests.items():
+        answer = call_as_a_server(path, signature, **inputs)
+        assert all(len(value) == 1 for value in answer.values())
+
+
 def test_save_is_quiet_and_leaves_the_model_alone(tmp_path, capfd):
     path = export.save(FLOWS["vector"](), str(tmp_path / "1"))
     assert capfd.readouterr().out == ""
@@ -426,7 +444,7 @@ def test_a_parent_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
-    def write(flow, path, log_probs):
+    def write(flow, path, name, log_probs):
         (path / "saved_model.pb").write_text("half")
         raise OSError("No space left on device")
 

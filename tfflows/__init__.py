@@ -26,6 +26,7 @@ _MODULES = [
     "plots",
     "signatures",
     "training",
+    "warmup",
 ]
 
 __all__ = [*_ATTRIBUTES, *_MODULES, "__version__"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfflows import __version__
+from tfflows import __version__, warmup
 from tfflows.flow import Flow
 from tfflows.layers.base import constant_weights
 from tfflows.signatures import Signatures
@@ -49,7 +49,9 @@ def save(
     held-out examples: `p_value` is the two-sided probability that one of them lies as far out.
 
     `assets.extra/metadata.json` in the SavedModel holds the flow's class and config, tfflows's
-    version and what each signature takes and returns.
+    version and what each signature takes and returns, and `tf_serving_warmup_requests` beside it
+    the requests that TensorFlow Serving runs when it loads the model, taken from the name of the
+    directory that `path` is in.
 
     Args:
         flow: the flow; its weights are copied.
@@ -93,7 +95,7 @@ def save(
             f"with '{error.strerror}'; expected one with write permission."
         ) from error
     try:
-        _write(flow, temporary, log_probs)
+        _write(flow, temporary, path.parent.name, log_probs)
         for name, text in (extra_files or {}).items():
             (temporary / "assets.extra" / name).write_text(text, encoding="utf-8")
         temporary.rename(path)
@@ -117,20 +119,21 @@ def version_path(directory: str | os.PathLike, name: str, version: int) -> Path:
     return Path(directory) / name / str(version)
 
 
-def _write(flow, path, log_probs):
+def _write(flow, path, name, log_probs):
     signatures = Signatures(flow, log_probs)
     metadata = json.dumps(_metadata(signatures), indent=2) + "\n"
     signatures.metadata = metadata
     archive = keras.export.ExportArchive()
     with constant_weights():
-        for name, (function, inputs) in signatures.functions().items():
-            archive.add_endpoint(name, function, inputs)
+        for signature, (function, inputs) in signatures.functions().items():
+            archive.add_endpoint(signature, function, inputs)
     # Servers take no gradients, and to store custom ones would trace each of them.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     archive.write_out(str(path), options, verbose=False)
     extra = path / "assets.extra"
     extra.mkdir()
     (extra / "metadata.json").write_text(metadata)
+    warmup.write(signatures, name, extra)
 
 
 def _metadata(signatures):
