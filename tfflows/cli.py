@@ -59,6 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", help="another data set: a name, a path, or tfds:NAME")
     sub.add_argument("--epochs", type=int, help="instead of the recipe's")
     sub.add_argument("--output", help="folder of the run (default runs/NAME)")
+    sub.add_argument(
+        "--strategy",
+        default="auto",
+        choices=["auto", "one_device", "mirrored", "multi_worker"],
+        help="where to train: one device, all GPUs, or the workers of TF_CONFIG (default auto)",
+    )
+    help_text = "all workers, the same on each, in place of TF_CONFIG"
+    sub.add_argument("--workers", metavar="HOST:PORT,...", help=help_text)
+    sub.add_argument("--index", type=int, default=0, help="of this worker, from 0, the chief")
 
     sub = command("evaluate", _evaluate, "Measure a flow on held-out data.")
     sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
@@ -123,7 +132,12 @@ def _sample(arguments):
 
 def _train(arguments):
     import zoo
+    from tfflows import training
 
+    if arguments.workers:
+        training.set_workers(arguments.workers.split(","), arguments.index)
+    # Collective operations must be set up before any other.
+    strategy = training.strategy(arguments.strategy)
     name = arguments.recipe
     is_file = name.endswith(".json")
     from tfflows.training.recipe import Recipe
@@ -132,12 +146,11 @@ def _train(arguments):
     changes = {"data": arguments.data, "epochs": arguments.epochs}
     recipe = recipe.replace(**{k: v for k, v in changes.items() if v is not None})
     folder = Path(arguments.output or Path("runs") / Path(name).stem)
-    from tfflows import training
-
-    flow = training.train(recipe, folder)
-    path = folder / "flow.keras"
-    flow.save(path)
-    print(f"The trained flow: {path.resolve()}")
+    flow = training.train(recipe, folder, strategy=strategy)
+    if training.is_chief(strategy):
+        path = folder / "flow.keras"
+        flow.save(path)
+        print(f"The trained flow: {path.resolve()}")
 
 
 def _evaluate(arguments):

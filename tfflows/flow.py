@@ -290,10 +290,20 @@ class Flow(FlowInputs, keras.Model):
         return super().make_train_function(force)
 
     def train_step(self, data):
-        return super().train_step(self._with_context_as_input(data))
+        return self._logs(super().train_step(self._with_context_as_input(data)))
 
     def test_step(self, data):
-        return super().test_step(self._with_context_as_input(data))
+        return self._logs(super().test_step(self._with_context_as_input(data)))
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # There is nothing to build, and Keras would take a batch off the data under a strategy.
+        return
+
+    def _logs(self, logs):
+        # Of several workers' figures Keras takes the mean along an axis (keras-team/keras#20585).
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            return {name: value[tf.newaxis] for name, value in logs.items()}
+        return logs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         nll = -y_pred if sample_weight is None else -y_pred * tf.cast(sample_weight, y_pred.dtype)

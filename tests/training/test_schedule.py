@@ -1,5 +1,7 @@
 """The learning rate, the moving average of the weights, and flips."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -57,12 +59,18 @@ def test_the_moving_average_is_what_is_kept(tmp_path, monkeypatch):
 
 def test_only_training_images_are_flipped(tmp_path, monkeypatch):
     asked = {}
-    dataset = Dataset.dataset
+    module = sys.modules["tfflows.training.train"]
+    make, dataset = module.training_batches, Dataset.dataset
+
+    def batches(split, batch_size, seed, first_epoch, flip):
+        asked["train"] = flip
+        return make(split, batch_size, seed, first_epoch, flip)
 
     def spy(self, split, *args, flip=False, **kwargs):
         asked[split] = flip
         return dataset(self, split, *args, flip=flip, **kwargs)
 
+    monkeypatch.setattr(module, "training_batches", batches)
     monkeypatch.setattr(Dataset, "dataset", spy)
     recipe = tiny_recipe(flow="NICE", epochs=1, flip=True)
     train(recipe, tmp_path, tiny_images(), silent)

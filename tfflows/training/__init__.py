@@ -1,6 +1,8 @@
 """Training from recipes."""
 
+from tfflows.training.batches import training_batches
 from tfflows.training.callbacks import Backup, BestWeights, Progress, SampleGrid
+from tfflows.training.distribution import is_chief, set_workers, strategy
 from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
 from tfflows.training.schedule import WarmupHoldDecay
@@ -14,5 +16,9 @@ __all__ = [
     "Recipe",
     "SampleGrid",
     "WarmupHoldDecay",
+    "is_chief",
+    "set_workers",
+    "strategy",
     "train",
+    "training_batches",
 ]

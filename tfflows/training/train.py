@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
 import os
 import platform
 import shutil
+import tempfile
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from tfflows import plots
-from tfflows.data import Dataset
+from tfflows.data import Dataset, Split
 from tfflows.flow import Flow
+from tfflows.training.batches import distributed, training_batches
 from tfflows.training.callbacks import (
     Backup,
     BestWeights,
@@ -25,6 +28,7 @@ from tfflows.training.callbacks import (
     tensorboard_is_installed,
     write_whole,
 )
+from tfflows.training.distribution import is_chief, wait_for_workers
 from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
 from tfflows.training.schedule import WarmupHoldDecay
@@ -32,7 +36,13 @@ from tfflows.training.schedule import WarmupHoldDecay
 BEST = "best.weights.h5"
 
 
-def train(recipe: Recipe, folder, data: Dataset | None = None, write=print) -> Flow:
+def train(
+    recipe: Recipe,
+    folder,
+    data: Dataset | None = None,
+    write=print,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Flow:
     """Train a flow and return it with the weights of its best epoch on the validation split.
 
     The folder gets `recipe.json`, `log.csv` (figures per epoch), `samples.png`,
@@ -45,21 +55,36 @@ def train(recipe: Recipe, folder, data: Dataset | None = None, write=print) -> F
         folder: of this run.
         data: instead of loading `recipe.data`.
         write: takes the lines of progress.
+        strategy: where to train, see `tfflows.training.strategy`; the default is the one whose
+            scope this is called in. Several workers share the folder: the chief writes it, all
+            read the backup that they resume from.
 
     Raises:
-        ValueError: if the folder holds a run of another recipe, or as the data and flow do.
+        ValueError: if the replicas cannot share a batch equally, the folder holds a run of another
+            recipe, or as the data and flow do.
         OSError: if the folder cannot be written.
     """
-    folder = _run_folder(folder, recipe)
+    strategy = strategy or tf.distribute.get_strategy()
+    num_replicas = strategy.num_replicas_in_sync
+    if recipe.batch_size % num_replicas:
+        raise ValueError(
+            f"The recipe's batch_size is {recipe.batch_size}, which {num_replicas} replicas cannot "
+            "share equally."
+        )
+    folder = _run_folder(folder, recipe, is_chief(strategy))
     data = data or recipe.load_data()
-    flow = recipe.build_flow(data)
-    if not (folder / "run.json").is_file():
-        _fit(recipe, folder, data, flow, write)
+    with strategy.scope():
+        flow = recipe.build_flow(data)
+        if not (folder / "run.json").is_file():
+            _fit(recipe, folder, data, flow, write)
+    if num_replicas > 1:
+        # Its weights can be read without the other workers.
+        flow = recipe.build_flow(data)
     flow.load_weights(folder / BEST)
     return flow
 
 
-def _run_folder(folder, recipe: Recipe) -> Path:
+def _run_folder(folder, recipe: Recipe, writes: bool) -> Path:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,12 +100,13 @@ def _run_folder(folder, recipe: Recipe) -> Path:
             f"The folder {folder} holds a run of another recipe; choose another folder, or delete "
             "this one to start anew."
         )
-    if not file.is_file():
+    if writes and not file.is_file():
         write_whole(file, recipe.to_json())
     return folder
 
 
 def _fit(recipe, folder, data, flow, write):
+    strategy = flow.distribute_strategy
     if len(data.train) < recipe.batch_size:
         raise ValueError(
             f"The recipe's batch_size is {recipe.batch_size}, but the training split of "
@@ -112,30 +138,58 @@ def _fit(recipe, folder, data, flow, write):
         flow.adapt(x, y, seed=recipe.seed)
     backup = Backup(folder / "backup")
     epochs_done = backup.restore(flow)
-    # Another order and other noise than in the epochs that are done.
+    # Other noise than in the epochs that are done.
     keras.utils.set_random_seed(recipe.seed + epochs_done)
-    batches = data.dataset("train", seed=recipe.seed + epochs_done, flip=recipe.flip, **settings)
+    batches = training_batches(
+        data.train if recipe.conditional else Split(data.train.x),
+        recipe.batch_size,
+        recipe.seed,
+        epochs_done,
+        recipe.flip,
+    )
+    shared = _divisible(data, strategy.num_replicas_in_sync)
+    # Without an end, as the training batches: Keras cannot tell how many a replica's parts are.
+    validation = shared.dataset("validation", **settings).repeat()
     log = folder / "log.csv"
-    # A run killed between log and backup repeats that epoch.
-    _write_log(log, [row for row in _read_log(log) if row["epoch"] < epochs_done])
+    if is_chief(strategy):
+        # A run killed between log and backup repeats that epoch.
+        _write_log(log, [row for row in _read_log(log) if row["epoch"] < epochs_done])
+    wait_for_workers(strategy)
     try:
         flow.fit(
-            batches,
-            validation_data=data.dataset("validation", **settings),
+            distributed(strategy, flow.check_data(batches)),
+            validation_data=distributed(strategy, flow.check_data(validation)),
             initial_epoch=epochs_done,
             epochs=recipe.epochs,
-            callbacks=[*_callbacks(recipe, folder, flow, write), backup],
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=math.ceil(len(shared.validation) / recipe.batch_size),
+            callbacks=_callbacks(recipe, folder, flow, write),
             verbose=0,
             shuffle=False,
         )
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(f"Training stopped: {error.message.splitlines()[0]}") from error
+    wait_for_workers(strategy)
     rows = _read_log(log)
     if len(rows) < recipe.epochs:
         raise ValueError(
             f"Training diverged in epoch {len(rows) + 1}: its loss is not finite. Lower the "
             "recipe's learning_rate or set its global_clipnorm."
         )
+    if is_chief(strategy):
+        _finish(folder, rows, backup)
+    wait_for_workers(strategy)
+
+
+def _divisible(data: Dataset, num_replicas: int) -> Dataset:
+    """The data set without the last few validation examples, if replicas cannot share them."""
+    size = len(data.validation) // num_replicas * num_replicas
+    x, y = data.validation
+    rest = Split(x[:size], None if y is None else y[:size])
+    return data if size == len(x) else dataclasses.replace(data, validation=rest)
+
+
+def _finish(folder, rows, backup):
     best_row = min(rows, key=lambda row: row["val_nll"])
     summary = {
         "epochs": len(rows),
@@ -149,18 +203,30 @@ def _fit(recipe, folder, data, flow, write):
 
 
 def _callbacks(recipe, folder, flow, write):
-    log_dir = folder / "tensorboard" if tensorboard_is_installed() else None
-    log = folder / "log.csv"
-    best = min((row["val_nll"] for row in _read_log(log)), default=math.inf)
     average = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    # What comes after this one, the backup, is to see the weights that are trained.
+    swap_back = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: average.on_epoch_begin(epoch)
+    )
     uses_average = recipe.ema_momentum is not None
-    callbacks = [
+    writes = is_chief(flow.distribute_strategy)
+    best = min((row["val_nll"] for row in _read_log(folder / "log.csv")), default=math.inf)
+    # To read the weights takes all workers, to keep them one.
+    own = folder if writes else Path(tempfile.mkdtemp())
+    return [
         keras.callbacks.TerminateOnNaN(),
         *([average] if uses_average else []),
-        Progress(write),
-        BestWeights(folder / BEST, best),
-        keras.callbacks.CSVLogger(log, append=True),
+        BestWeights(own / BEST, best),
+        *(_reports(recipe, folder, flow, write) if writes else []),
+        *([swap_back] if uses_average else []),
+        Backup(own / "backup"),
     ]
+
+
+def _reports(recipe, folder, flow, write):
+    """What tells the user about a run, once for all workers."""
+    log_dir = folder / "tensorboard" if tensorboard_is_installed() else None
+    callbacks = [Progress(write), keras.callbacks.CSVLogger(folder / "log.csv", append=True)]
     if plots.can_draw(flow):
         every = max(1, recipe.epochs // 20)
         callbacks.append(SampleGrid(folder / "samples.png", every, log_dir))
@@ -168,12 +234,6 @@ def _callbacks(recipe, folder, flow, write):
         write("TensorBoard is not installed (pip install 'tfflows[tensorboard]'): no logs for it.")
     else:
         callbacks.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
-    if uses_average:
-        # What comes after, the backup, is to see the weights that are trained.
-        swap_back = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: average.on_epoch_begin(epoch)
-        )
-        callbacks.append(swap_back)
     return callbacks
 
 

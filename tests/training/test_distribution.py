@@ -1,0 +1,132 @@
+"""Training on several replicas and workers: the same as on one device."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from training_runs import read_log, silent, tiny_data, tiny_recipe
+
+from tfflows import training
+from tfflows.training import train
+
+_WORKER = """
+import sys
+from tfflows import training
+
+recipe, data, folder, workers, index = sys.argv[1:]
+training.set_workers(workers.split(","), int(index))
+strategy = training.strategy()
+recipe = training.Recipe.from_file(recipe).replace(data=data)
+flow = training.train(recipe, folder, strategy=strategy)
+print(strategy.num_replicas_in_sync, training.is_chief(strategy), flow.count_params())
+"""
+
+
+@pytest.fixture
+def no_cluster(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{}")
+
+
+def test_two_replicas_train_as_one_device_does(two_replicas, tmp_path):
+    recipe, data = tiny_recipe(ema_momentum=0.9), tiny_data()
+    one = train(recipe, tmp_path / "one", data, silent)
+    two = train(recipe, tmp_path / "two", data, silent, two_replicas)
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    for a, b in zip(read_log(tmp_path / "one"), read_log(tmp_path / "two"), strict=True):
+        assert a["nll"] == pytest.approx(b["nll"], rel=1e-5)
+        assert a["val_nll"] == pytest.approx(b["val_nll"], rel=1e-5)
+    # What comes back is a flow on one device.
+    assert two.distribute_strategy.num_replicas_in_sync == 1
+
+
+def free_ports(n):
+    sockets = [socket.socket() for _ in range(n)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def test_two_worker_processes_train_as_one_device_does(tmp_path):
+    x = np.random.default_rng(0).normal(size=(500, 2)).astype("float32")
+    x[:, 1] += x[:, 0] ** 2
+    np.savez(tmp_path / "table.npz", x=x)
+    recipe = tiny_recipe(data=str(tmp_path / "table.npz"), epochs=2)
+    recipe.to_file(tmp_path / "recipe.json")
+    workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    command = [sys.executable, "-c", _WORKER, str(tmp_path / "recipe.json"), recipe.data]
+    command += [str(tmp_path / "run"), workers]
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    processes = [
+        subprocess.Popen(
+            [*command, str(index)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for index in range(2)
+    ]
+    results = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], results
+    one = train(recipe, tmp_path / "one", write=silent)
+    lines = [output.splitlines() for output, _ in results]
+    assert [line[-1] for line in lines] == [
+        f"2 True {one.count_params()}",
+        f"2 False {one.count_params()}",
+    ]
+    # The chief reports, once.
+    assert sum("epoch 2/2" in line for line in lines[0]) == 1 and len(lines[1]) == 1
+    assert len(read_log(tmp_path / "run")) == 2
+    two = recipe.build_flow(recipe.load_data())
+    two.load_weights(tmp_path / "run" / "best.weights.h5")
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_that_replicas_cannot_share(two_replicas, tmp_path):
+    with pytest.raises(ValueError, match="batch_size is 5, which 2 replicas cannot share"):
+        train(tiny_recipe(batch_size=5), tmp_path / "run", tiny_data(), silent, two_replicas)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["auto", "one_device"])
+def test_one_device_is_the_default_strategy(name, no_cluster):
+    strategy = training.strategy(name)
+    assert strategy.num_replicas_in_sync == 1 and training.is_chief(strategy)
+
+
+def test_bad_strategies(no_cluster):
+    with pytest.raises(ValueError, match="strategy must be one of .* found 'parameter_server'"):
+        training.strategy("parameter_server")
+    with pytest.raises(ValueError, match="needs the environment variable TF_CONFIG"):
+        training.strategy("multi_worker")
+
+
+def test_workers_are_written_to_the_environment(no_cluster):
+    training.set_workers(["a:1", "b:2"], 1)
+    expected = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
+    assert json.loads(os.environ["TF_CONFIG"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "index", "message"),
+    [
+        (["a:1", "b"], 0, "HOST:PORT, but found 'b'"),
+        (["a:70000"], 0, "HOST:PORT, but found 'a:70000'"),
+        (["a:1", "a:1"], 0, "an address of its own"),
+        (["a:1", "b:2"], 2, "from 0 to 1, but found 2"),
+    ],
+)
+def test_bad_workers(workers, index, message, no_cluster):
+    with pytest.raises(ValueError, match=message):
+        training.set_workers(workers, index)
+    assert os.environ["TF_CONFIG"] == "{}"
