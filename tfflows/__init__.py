@@ -24,6 +24,7 @@ _MODULES = [
     "layers",
     "networks",
     "plots",
+    "seeds",
     "training",
 ]
 
