@@ -286,6 +286,20 @@ FLOWS = {
     "glow_classes": lambda dtype: tfflows.Glow(
         (2, 2, 2), 1, 2, 4, parameterization="qr", num_bits=4, num_classes=3, dtype=dtype
     ),
+    "residual_flow": lambda dtype: tfflows.ResidualFlow((2,), 2, (8,), dtype=dtype),
+    "iresnet_image": lambda dtype: tfflows.IResNet(
+        (2, 2, 1),
+        1,
+        (4,),
+        evaluation="exact",
+        levels=2,
+        factor_out=True,
+        num_dense_blocks=1,
+        dense_hidden=(8,),
+        num_bits=4,
+        num_classes=3,
+        dtype=dtype,
+    ),
     "image_realnvp": lambda dtype: tfflows.ImageRealNVP(
         (4, 4, 1), 2, 4, 1, 0.3, prior_width=4, num_bits=4, context_dim=2, dtype=dtype
     ),

@@ -24,6 +24,9 @@ FLOWS = {
     "context": lambda: tfflows.RealNVP(
         event_shape=(4,), num_couplings=2, hidden=(16,), context_dim=2, dtype="float64"
     ),
+    "residual": lambda: tfflows.ResidualFlow(
+        event_shape=(3,), num_blocks=2, hidden=(8,), evaluation={"kind": "roulette", "terms": 4}
+    ),
 }
 
 

@@ -13,8 +13,6 @@ from tfflows.layers.fixed_point import solve_contraction
 from tfflows.layers.log_det import LogDetEstimator, exact_log_det, series_log_det
 from tfflows.networks import LipschitzNetwork
 
-_TOLERANCES = {"float32": 1e-6, "float64": 1e-13}
-
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class ResidualBlock(InvertibleLayer):
@@ -32,12 +30,12 @@ class ResidualBlock(InvertibleLayer):
 
     Args:
         network: g, a `tfflows.networks.LipschitzNetwork`.
-        estimator: of the log-det in training, a `LogDetEstimator`.
+        estimator: of the log-det in training, a `LogDetEstimator`, or its fields or its kind.
         evaluation: of the log-det elsewhere.
         seed: of the random numbers of `evaluation`.
         tolerance: of the inverse: largest |x + g(x) - z| in units of max(1, |z|), by the largest
-            element of each example. `None` is 1e-6 in float32 and 1e-13 in float64. The error of x
-            is up to 1 / (1 - c) times that, c the network's coefficient.
+            element of each example; `None` for as small as rounding allows. The error of x is up
+            to 1 / (1 - c) times that, c the network's coefficient.
         max_iterations: evaluations of g to reach it, at most.
 
     Raises:
@@ -60,8 +58,8 @@ class ResidualBlock(InvertibleLayer):
     def __init__(
         self,
         network: LipschitzNetwork,
-        estimator: LogDetEstimator | dict = LogDetEstimator("roulette"),
-        evaluation: LogDetEstimator | dict = LogDetEstimator("exact"),
+        estimator: LogDetEstimator | dict | str = "roulette",
+        evaluation: LogDetEstimator | dict | str = "exact",
         seed: int = 0,
         tolerance: float | None = None,
         max_iterations: int = 1000,
@@ -95,6 +93,10 @@ class ResidualBlock(InvertibleLayer):
         if not self.network.built:
             self.network.build(z_shape, context_shape)
         super().build(z_shape, context_shape)
+
+    def adapt(self, x, context=None):
+        x = self._checked(x, "x", context)
+        return x + self._residual(self._parameters(False), context)(x)
 
     def _inverse(self, x, context, training):
         residual = self._residual(self._parameters(training), context)
@@ -136,9 +138,8 @@ class ResidualBlock(InvertibleLayer):
         return g, tf.reduce_mean(log_dets, 0)
 
     def _solve(self, function, b, scale, what):
-        tolerance = self.tolerance or _TOLERANCES[self.compute_dtype]
         what = f"The {what} of ResidualBlock '{self.name}'"
-        return solve_contraction(function, b, scale, tolerance, self.max_iterations, what)
+        return solve_contraction(function, b, scale, self.tolerance, self.max_iterations, what)
 
     def _solve_transposed(self, residual, x, u):
         """w with w + J^T w = u, J the Jacobian of g at x."""
@@ -164,19 +165,21 @@ class ResidualBlock(InvertibleLayer):
         return cls(**{**config, "network": network})
 
 
-def as_estimator(value: LogDetEstimator | dict) -> LogDetEstimator:
-    """The estimator itself, or that of the given fields.
+def as_estimator(value: LogDetEstimator | dict | str) -> LogDetEstimator:
+    """The estimator itself, or that of the given fields, or of a kind.
 
     Raises:
-        ValueError: for unknown fields, or something that is neither.
+        ValueError: for unknown fields or kinds, or something else.
     """
     if isinstance(value, LogDetEstimator):
         return value
+    if isinstance(value, str):
+        return LogDetEstimator(value)
     known = {field.name for field in dataclasses.fields(LogDetEstimator)}
     if not isinstance(value, dict) or set(value) - known:
         raise ValueError(
-            f"An estimator is a LogDetEstimator or a dictionary of its fields {sorted(known)}, but "
-            f"found {value!r}."
+            f"An estimator is a LogDetEstimator, its kind or a dictionary of its fields "
+            f"{sorted(known)}, but found {value!r}."
         )
     return LogDetEstimator(**value)
 
