@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.flow import Flow
-from tfflows.layers import LogDetEstimator, ResidualBlock
+from tfflows.layers import LogDetEstimator
 from tfflows.layers.log_det import exact_log_det, series_log_det
+from tfflows.layers.residual import residual_blocks
 
 _ESTIMATORS = (
     LogDetEstimator("truncated", terms=5),
@@ -84,7 +85,7 @@ def lipschitz(
 
 
 def _blocks_of(flow):
-    blocks = [layer for layer in flow._flatten_layers() if isinstance(layer, ResidualBlock)]
+    blocks = residual_blocks(flow.transform)
     if not blocks:
         raise ValueError(f"{flow.name} has no ResidualBlock, to whom this audit applies.")
     return blocks

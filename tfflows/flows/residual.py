@@ -21,7 +21,7 @@ from tfflows.layers import (
     ResidualBlock,
     Squeeze,
 )
-from tfflows.layers.residual import as_estimator
+from tfflows.layers.residual import as_estimator, residual_blocks
 from tfflows.networks import LipschitzNetwork
 
 # Up to this many dimensions log-dets are exact in evaluation, unless said otherwise.
@@ -147,7 +147,7 @@ class _ResidualStack(Flow):
     @property
     def blocks(self) -> list[ResidualBlock]:
         """The residual blocks, base first."""
-        return [layer for layer in self._flatten_layers() if isinstance(layer, ResidualBlock)]
+        return residual_blocks(self.transform)
 
     def get_config(self):
         return {**self._hyper_parameters, **self._flow_config()}

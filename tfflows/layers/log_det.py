@@ -158,7 +158,7 @@ def series_log_det(
     batch = tf.shape(x)[0]
     repeated = _repeat(x, samples)
     v = tf.broadcast_to(signs, tf.concat([[samples], tf.shape(x)], 0))
-    v = tf.reshape(v, tf.shape(repeated))
+    v = tf.ensure_shape(tf.reshape(v, tf.shape(repeated)), repeated.shape)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(repeated)
         y = function(repeated, samples)
@@ -175,10 +175,12 @@ def series_log_det(
         weight = tf.where(k % 2 == 1, weight, -weight)
         neumann += tf.reshape(weight, [-1] + [1] * (x.shape.rank - 1)) * w
         w = product(w)
-        return k + 1, w, total + weight / tf.cast(k, x.dtype) * dot(w, v), neumann
+        total += weight / tf.cast(k, x.dtype) * dot(w, v)
+        # Loops want to know that shapes stay as they are.
+        return k + 1, w, tf.ensure_shape(total, v.shape[:1]), tf.ensure_shape(neumann, v.shape)
 
     last = estimator.terms + tf.reduce_max(tails)
-    start = (tf.constant(1), v, tf.zeros([samples * batch], x.dtype), tf.zeros_like(v))
+    start = (tf.constant(1), v, tf.zeros_like(dot(v, v)), tf.zeros_like(v))
     _, _, total, neumann = tf.while_loop(lambda k, *_: k <= last, add_term, start)
     surrogate = dot(product(tf.stop_gradient(neumann)), v)
     # The difference is zero, but for its gradient.

@@ -165,6 +165,15 @@ class ResidualBlock(InvertibleLayer):
         return cls(**{**config, "network": network})
 
 
+def residual_blocks(layer: InvertibleLayer) -> list[ResidualBlock]:
+    """All residual blocks within a layer, base first."""
+    if isinstance(layer, ResidualBlock):
+        return [layer]
+    # Those of a Chain or a MultiScale.
+    parts = getattr(layer, "layers", None) or getattr(layer, "levels", [])
+    return [block for part in parts for block in residual_blocks(part)]
+
+
 def as_estimator(value: LogDetEstimator | dict | str) -> LogDetEstimator:
     """The estimator itself, or that of the given fields, or of a kind.
 
