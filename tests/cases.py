@@ -25,12 +25,19 @@ from tfflows.layers import (
     Permutation,
     Rescaling,
     Reshape,
+    ResidualBlock,
     Reverse,
     Scale,
     Squeeze,
     Standardize,
 )
-from tfflows.networks import MLP, ConvNetwork, ResidualConvNetwork, ResidualMLP
+from tfflows.networks import (
+    MLP,
+    ConvNetwork,
+    LipschitzNetwork,
+    ResidualConvNetwork,
+    ResidualMLP,
+)
 
 tfb = tfp.bijectors
 
@@ -154,6 +161,21 @@ def _image_couplings():
     }
 
 
+def _residual_blocks():
+    def case(shape, hidden, kernel_sizes=None, context_dim=None, **settings):
+        def make(dtype):
+            network = LipschitzNetwork(hidden, kernel_sizes, dtype=dtype, **settings)
+            return ResidualBlock(network, dtype=dtype)
+
+        # An inverse's error is up to 1 / (1 - c) times its tolerance.
+        return LayerCase(make, shape, context_dim, "real", 1e-5)
+
+    return {
+        "residual": case((3,), (8,), context_dim=2, coefficient=0.9),
+        "residual_image": case((2, 3, 1), (3,), (3, 1), activation="elu", norm="inf"),
+    }
+
+
 def _multiscale(dtype):
     def level(channels):
         network = ConvNetwork(channels, width=4, dtype=dtype)
@@ -199,6 +221,7 @@ LAYERS = {
             "orthogonal": (5,),
         }.items()
     },
+    **_residual_blocks(),
     "permutation": LayerCase(lambda dtype: Permutation([3, 0, 2, 1], dtype=dtype), (4,)),
     "permutation_image": LayerCase(lambda dtype: Permutation([1, 2, 0], dtype=dtype), (2, 2, 3)),
     "reverse": LayerCase(lambda dtype: Reverse(dtype=dtype), (3,)),
@@ -262,6 +285,20 @@ FLOWS = {
     ),
     "glow_classes": lambda dtype: tfflows.Glow(
         (2, 2, 2), 1, 2, 4, parameterization="qr", num_bits=4, num_classes=3, dtype=dtype
+    ),
+    "residual_flow": lambda dtype: tfflows.ResidualFlow((2,), 2, (8,), dtype=dtype),
+    "iresnet_image": lambda dtype: tfflows.IResNet(
+        (2, 2, 1),
+        1,
+        (4,),
+        evaluation="exact",
+        levels=2,
+        factor_out=True,
+        num_dense_blocks=1,
+        dense_hidden=(8,),
+        num_bits=4,
+        num_classes=3,
+        dtype=dtype,
     ),
     "image_realnvp": lambda dtype: tfflows.ImageRealNVP(
         (4, 4, 1), 2, 4, 1, 0.3, prior_width=4, num_bits=4, context_dim=2, dtype=dtype

@@ -48,7 +48,7 @@ def test_encode_and_decode_are_inverse(name):
 
 TWO_DIMENSIONAL = [
     *("nice_normal", "nice_image"),
-    *("realnvp", "realnvp_logistic", "realnvp_image", "realnvp_context"),
+    *("realnvp", "realnvp_logistic", "realnvp_image", "realnvp_context", "residual_flow"),
 ]
 
 

@@ -7,9 +7,11 @@ __version__ = "0.1.0"
 _ATTRIBUTES = {
     "Flow": "tfflows.flow",
     "Glow": "tfflows.flows",
+    "IResNet": "tfflows.flows",
     "ImageRealNVP": "tfflows.flows",
     "NICE": "tfflows.flows",
     "RealNVP": "tfflows.flows",
+    "ResidualFlow": "tfflows.flows",
 }
 _MODULES = [
     "bijectors",
@@ -24,6 +26,7 @@ _MODULES = [
     "layers",
     "networks",
     "plots",
+    "seeds",
     "signatures",
     "training",
     "warmup",

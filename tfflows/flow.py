@@ -11,10 +11,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfflows.checks import as_dtype, require_finite
-from tfflows.dequantization import VariationalDequantizer, stateless_seed
+from tfflows.dequantization import VariationalDequantizer
 from tfflows.inputs import FlowInputs
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.chain import set_memory_mode
+from tfflows.seeds import stateless_seed
 
 tfd = tfp.distributions
 
@@ -147,7 +148,7 @@ class Flow(FlowInputs, keras.Model):
             x: `[batch, *event_shape]`; integer images are dequantised, with uniform noise or by
                 the flow's `dequantizer`, whose log q(u|x) is then taken off.
             context: `[batch, context_dim]` or labels `[batch]` for a conditional flow.
-            seed: of the dequantisation noise; see `tfflows.dequantization.stateless_seed`.
+            seed: of the dequantisation noise; see `tfflows.seeds.stateless_seed`.
             training: whether dropout and the like are on.
 
         Raises:

@@ -53,7 +53,7 @@ def inpaint(
         num_steps: proposals for each example.
         step_size: s at the start.
         temperature: T at the start; 0 for gradient ascent alone.
-        seed: of the noise; see `tfflows.dequantization.stateless_seed`.
+        seed: of the noise; see `tfflows.seeds.stateless_seed`.
         context: `[n, context_dim]` or labels `[n]` for a conditional flow, or one for all.
 
     Returns:

@@ -253,7 +253,7 @@ def reconstruct(
         x: `[n, *event_shape]`; see `as_points` for what pixels mean.
         num_levels: l, how many levels are kept, from 1 to L, which gives back x.
         temperature: factor on what is drawn.
-        seed: of what is drawn; see `tfflows.dequantization.stateless_seed`.
+        seed: of what is drawn; see `tfflows.seeds.stateless_seed`.
         context: `[n, context_dim]` or labels `[n]` for a conditional flow, or one for all.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Measured figures of a flow: likelihood on held-out data, round trip, log-det, sample quality."""
+"""Measured figures of a flow: likelihood, round trip, log-det, Lipschitz bounds, sample quality."""
 
 from tfflows.evaluate.invertibility import RoundTrip, log_det_error, round_trip, round_trip_error
 from tfflows.evaluate.likelihood import (
@@ -8,17 +8,27 @@ from tfflows.evaluate.likelihood import (
     likelihood,
     log_weights,
 )
+from tfflows.evaluate.lipschitz import (
+    EstimatorFigures,
+    LipschitzBounds,
+    estimator_report,
+    lipschitz,
+)
 from tfflows.evaluate.report import report
 from tfflows.evaluate.sample_quality import SlicedWasserstein, draw_images, sliced_wasserstein
 
 __all__ = [
+    "EstimatorFigures",
     "Likelihood",
+    "LipschitzBounds",
     "RoundTrip",
     "SlicedWasserstein",
     "draw_images",
+    "estimator_report",
     "gaussian_likelihood",
     "importance_weighted",
     "likelihood",
+    "lipschitz",
     "log_det_error",
     "log_weights",
     "report",

@@ -7,8 +7,17 @@ from tfflows.flows.glow import Glow
 from tfflows.flows.image_realnvp import ImageRealNVP
 from tfflows.flows.nice import NICE
 from tfflows.flows.realnvp import RealNVP
+from tfflows.flows.residual import IResNet, ResidualFlow
 
-__all__ = ["NICE", "Glow", "ImageRealNVP", "RealNVP", "flow_class"]
+__all__ = [
+    "NICE",
+    "Glow",
+    "IResNet",
+    "ImageRealNVP",
+    "RealNVP",
+    "ResidualFlow",
+    "flow_class",
+]
 
 
 def flow_class(name: str) -> type[Flow]:
@@ -25,7 +34,8 @@ def flow_class(name: str) -> type[Flow]:
         >>> tfflows.flows.flow_class("NICE") is tfflows.NICE
         True
     """
-    built_in = {flow.__name__: flow for flow in (Flow, Glow, ImageRealNVP, NICE, RealNVP)}
+    flows = (Flow, Glow, IResNet, ImageRealNVP, NICE, RealNVP, ResidualFlow)
+    built_in = {flow.__name__: flow for flow in flows}
     found = built_in.get(name) or keras.saving.get_registered_object(name)
     if not (isinstance(found, type) and issubclass(found, Flow)):
         raise ValueError(

@@ -5,10 +5,12 @@ from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
 from tfflows.layers.linear import Conv1x1
+from tfflows.layers.log_det import LogDetEstimator
 from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.permutation import Permutation, Reverse
 from tfflows.layers.preprocessing import Logit, Rescaling, Reshape
 from tfflows.layers.prior import LearnedPrior
+from tfflows.layers.residual import ResidualBlock
 from tfflows.layers.scale import Scale, Standardize
 from tfflows.layers.squeeze import Squeeze
 
@@ -22,11 +24,13 @@ __all__ = [
     "DataDependentLayer",
     "InvertibleLayer",
     "LearnedPrior",
+    "LogDetEstimator",
     "Logit",
     "MultiScale",
     "Permutation",
     "Rescaling",
     "Reshape",
+    "ResidualBlock",
     "Reverse",
     "Scale",
     "Squeeze",

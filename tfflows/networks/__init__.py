@@ -1,6 +1,16 @@
 """Keras layers that condition invertible layers."""
 
 from tfflows.networks.conv import ConvNetwork, PriorConvolution, ResidualConvNetwork
+from tfflows.networks.lipschitz import LipschitzConv2D, LipschitzDense, LipschitzNetwork
 from tfflows.networks.mlp import MLP, ResidualMLP
 
-__all__ = ["MLP", "ConvNetwork", "PriorConvolution", "ResidualConvNetwork", "ResidualMLP"]
+__all__ = [
+    "MLP",
+    "ConvNetwork",
+    "LipschitzConv2D",
+    "LipschitzDense",
+    "LipschitzNetwork",
+    "PriorConvolution",
+    "ResidualConvNetwork",
+    "ResidualMLP",
+]

@@ -1,0 +1,319 @@
+"""i-ResNet and Residual Flow."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import keras
+
+from tfflows.flow import Flow
+from tfflows.flows.coupling import data_layers
+from tfflows.flows.multiscale import check_image, with_pixels
+from tfflows.layers import (
+    ActNorm,
+    Chain,
+    InvertibleLayer,
+    LogDetEstimator,
+    MultiScale,
+    Reshape,
+    ResidualBlock,
+    Squeeze,
+)
+from tfflows.layers.residual import as_estimator, residual_blocks
+from tfflows.networks import LipschitzNetwork
+
+# Up to this many dimensions log-dets are exact in evaluation, unless said otherwise.
+_EXACT_DIMENSIONS = 16
+
+
+class _ResidualStack(Flow):
+    """What the two flows share: all but the estimators that they have by default.
+
+    A subclass sets `_evaluation_kind`, for events of more than 16 dimensions.
+    """
+
+    _evaluation_kind: str
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        num_blocks: int,
+        hidden: Sequence[int],
+        activation: str,
+        coefficient: float,
+        norm: int | str,
+        estimator: LogDetEstimator | dict | str,
+        evaluation: LogDetEstimator | dict | str | None,
+        levels: int | None,
+        factor_out: bool,
+        num_dense_blocks: int,
+        dense_hidden: Sequence[int],
+        logit_alpha: float | None,
+        base: str,
+        num_bits: int | None,
+        context_dim: int | None,
+        num_classes: int | None,
+        dtype: str,
+        **kwargs,
+    ):
+        event_shape = tuple(int(size) for size in event_shape)
+        if num_blocks < 1:
+            raise ValueError(f"num_blocks must be at least 1, but found {num_blocks}.")
+        if levels is not None:
+            if levels < 1:
+                raise ValueError(f"levels must be at least 1 or None, but found {levels}.")
+            check_image(type(self).__name__, event_shape, 2 ** (levels - 1))
+        if evaluation is None:
+            exact = math.prod(event_shape) <= _EXACT_DIMENSIONS
+            kind = "exact" if exact else self._evaluation_kind
+            evaluation = LogDetEstimator(kind, terms=20)
+        self._hyper_parameters = {
+            "num_blocks": num_blocks,
+            "hidden": list(hidden),
+            "activation": activation,
+            "coefficient": coefficient,
+            "norm": norm,
+            "estimator": dataclasses.asdict(as_estimator(estimator)),
+            "evaluation": dataclasses.asdict(as_estimator(evaluation)),
+            "levels": levels,
+            "factor_out": factor_out,
+            "num_dense_blocks": num_dense_blocks,
+            "dense_hidden": list(dense_hidden),
+            "logit_alpha": logit_alpha,
+        }
+        self._num_made = 0
+        if levels is None:
+            blocks = self._blocks(num_blocks, hidden, None, dtype)
+            data = data_layers(event_shape, num_bits, logit_alpha, dtype)
+            transform = Chain([*blocks, *data], dtype=dtype)
+        else:
+            transform = self._multiscale(event_shape, dtype)
+            transform = with_pixels(transform, num_bits, logit_alpha, dtype)
+        super().__init__(
+            transform, event_shape, base, num_bits, context_dim, num_classes, dtype, **kwargs
+        )
+
+    def _blocks(self, number, hidden, kernel_sizes, dtype) -> list[InvertibleLayer]:
+        """Residual blocks, each with an actnorm on the side of the data."""
+        settings = self._hyper_parameters
+        layers = []
+        for _ in range(number):
+            network = LipschitzNetwork(
+                hidden,
+                kernel_sizes,
+                settings["activation"],
+                settings["coefficient"],
+                settings["norm"],
+                dtype=dtype,
+            )
+            # A seed of its own for each: their errors shall not add up.
+            block = ResidualBlock(
+                network,
+                settings["estimator"],
+                settings["evaluation"],
+                seed=self._num_made,
+                dtype=dtype,
+            )
+            self._num_made += 1
+            layers += [block, ActNorm(dtype=dtype)]
+        return layers
+
+    def _multiscale(self, event_shape, dtype) -> InvertibleLayer:
+        settings = self._hyper_parameters
+        levels, factor_out = settings["levels"], settings["factor_out"]
+        sizes = [3, *[1] * (len(settings["hidden"]) - 1), 3] if settings["hidden"] else [3]
+        chains, shape = [], event_shape
+        for level in reversed(range(levels)):
+            layers = self._blocks(settings["num_blocks"], settings["hidden"], sizes, dtype)
+            if level > 0:
+                height, width, channels = shape
+                channels = 2 * channels if factor_out else 4 * channels
+                shape = (height // 2, width // 2, channels)
+                layers = [Squeeze(dtype=dtype), *layers]
+            elif settings["num_dense_blocks"]:
+                dense = self._blocks(
+                    settings["num_dense_blocks"], settings["dense_hidden"], None, dtype
+                )
+                layers = [*dense, Reshape(shape, dtype=dtype), *layers]
+            chains.insert(0, layers)
+        if factor_out:
+            return MultiScale(
+                [Chain(layers, dtype=dtype) for layers in chains], event_shape, dtype=dtype
+            )
+        return Chain([layer for layers in chains for layer in layers], dtype=dtype)
+
+    @property
+    def blocks(self) -> list[ResidualBlock]:
+        """The residual blocks, base first."""
+        return residual_blocks(self.transform)
+
+    def get_config(self):
+        return {**self._hyper_parameters, **self._flow_config()}
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class IResNet(_ResidualStack):
+    """Invertible residual network: a stack of residual blocks, trained with a truncated series.
+
+        data -> K times [actnorm -> x + g(x)] -> z,  Lip(g) <= c < 1
+
+    Vectors are standardised first, with the statistics of `fit`'s first batch. Images with
+    `levels` pass through L levels of K blocks of convolutions each, with a squeeze between two
+    levels, and, if `factor_out`, half of the channels leaving after each squeeze; dense blocks on
+    the flattened coarsest level may follow. Without `levels` images are flattened.
+
+    The truncated series is biased: `log_prob` is off by up to `estimator.bias_bound(D, c)` nats a
+    block where `evaluation` is truncated too.
+
+    Args:
+        event_shape: shape of one example; (height, width, channels) for `levels`.
+        num_blocks: K, for each level.
+        hidden: sizes of the hidden layers of each g, or channels of its convolutions, which are
+            3x3 at both ends and 1x1 in between.
+        activation, coefficient, norm: see `tfflows.layers.ResidualBlock`'s
+            `tfflows.networks.LipschitzNetwork`.
+        estimator: of log-dets in training, a `tfflows.layers.LogDetEstimator`, its fields or kind.
+        evaluation: of log-dets elsewhere; `None` is exact up to 16 dimensions, and beyond
+            truncated at 20 terms.
+        levels: L, 2**(L - 1) divides height and width; `None` for vectors and flattened images.
+        factor_out: whether channels leave between levels.
+        num_dense_blocks: dense blocks behind the coarsest level.
+        dense_hidden: sizes of their hidden layers.
+        logit_alpha: for images, see `tfflows.layers.Logit`.
+        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+
+    Raises:
+        ValueError: if an argument is out of its range or the image cannot be halved that often.
+
+    Source: Behrmann, Grathwohl, Chen, Duvenaud and Jacobsen, "Invertible residual networks", 2019.
+
+    Example:
+        >>> flow = tfflows.IResNet(event_shape=(2,), num_blocks=2, hidden=(16,))
+        >>> flow.sample(3, seed=0).shape
+        TensorShape([3, 2])
+        >>> print(flow.blocks[0].estimator, "|", flow.blocks[0].evaluation)
+        truncated at 10 terms, 1 sample | exact
+    """
+
+    _evaluation_kind = "truncated"
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        num_blocks: int = 8,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "elu",
+        coefficient: float = 0.9,
+        norm: int | str = 2,
+        estimator: LogDetEstimator | dict | str | None = None,
+        evaluation: LogDetEstimator | dict | str | None = None,
+        levels: int | None = None,
+        factor_out: bool = False,
+        num_dense_blocks: int = 0,
+        dense_hidden: Sequence[int] = (128, 128),
+        logit_alpha: float | None = 0.05,
+        base: str = "normal",
+        num_bits: int | None = None,
+        context_dim: int | None = None,
+        num_classes: int | None = None,
+        dtype: str = "float32",
+        **kwargs,
+    ):
+        super().__init__(
+            event_shape,
+            num_blocks,
+            hidden,
+            activation,
+            coefficient,
+            norm,
+            LogDetEstimator("truncated", terms=10) if estimator is None else estimator,
+            evaluation,
+            levels,
+            factor_out,
+            num_dense_blocks,
+            dense_hidden,
+            logit_alpha,
+            base,
+            num_bits,
+            context_dim,
+            num_classes,
+            dtype,
+            **kwargs,
+        )
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class ResidualFlow(_ResidualStack):
+    """Residual flow: a stack of residual blocks, trained with an unbiased log-det.
+
+        data -> K times [actnorm -> x + g(x)] -> z,  Lip(g) <= c < 1
+
+    The architecture is that of `tfflows.IResNet`, with LipSwish and, in training, the roulette of
+    two terms and a geometric tail.
+
+    Args:
+        evaluation: of log-dets elsewhere; `None` is exact up to 16 dimensions, and beyond the
+            roulette of 20 terms.
+        event_shape, num_blocks, hidden, activation, coefficient, norm, estimator, levels,
+            factor_out, num_dense_blocks, dense_hidden, logit_alpha: see `tfflows.IResNet`.
+        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+
+    Raises:
+        ValueError: if an argument is out of its range or the image cannot be halved that often.
+
+    Source: Chen, Behrmann, Duvenaud and Jacobsen, "Residual flows for invertible generative
+    modeling", 2019.
+
+    Example:
+        >>> flow = tfflows.ResidualFlow((4, 4, 1), 1, (8, 8), levels=2, num_bits=4)
+        >>> flow.log_prob(np.zeros([2, 4, 4, 1], int), seed=0).shape
+        TensorShape([2])
+    """
+
+    _evaluation_kind = "roulette"
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        num_blocks: int = 8,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "lipswish",
+        coefficient: float = 0.97,
+        norm: int | str = 2,
+        estimator: LogDetEstimator | dict | str = "roulette",
+        evaluation: LogDetEstimator | dict | str | None = None,
+        levels: int | None = None,
+        factor_out: bool = False,
+        num_dense_blocks: int = 0,
+        dense_hidden: Sequence[int] = (128, 128),
+        logit_alpha: float | None = 0.05,
+        base: str = "normal",
+        num_bits: int | None = None,
+        context_dim: int | None = None,
+        num_classes: int | None = None,
+        dtype: str = "float32",
+        **kwargs,
+    ):
+        super().__init__(
+            event_shape,
+            num_blocks,
+            hidden,
+            activation,
+            coefficient,
+            norm,
+            estimator,
+            evaluation,
+            levels,
+            factor_out,
+            num_dense_blocks,
+            dense_hidden,
+            logit_alpha,
+            base,
+            num_bits,
+            context_dim,
+            num_classes,
+            dtype,
+            **kwargs,
+        )

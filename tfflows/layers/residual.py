@@ -1,0 +1,209 @@
+"""Invertible residual blocks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfflows.layers.base import InvertibleLayer, weights_are_constant
+from tfflows.layers.fixed_point import solve_contraction
+from tfflows.layers.log_det import LogDetEstimator, exact_log_det, series_log_det
+from tfflows.networks import LipschitzNetwork
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class ResidualBlock(InvertibleLayer):
+    """Residual block whose network is a contraction.
+
+        inverse:  z = x + g(x)
+        forward:  x <- z - g(x), until x + g(x) = z
+        log-det:  log|det(I + dg/dx)| of the inverse, estimated as `LogDetEstimator` says
+
+    The density needs g once, and sampling needs it some ten to some hundred times; the gradient of
+    samples is that of the implicit function x(z), whose linear equation is solved by the same
+    iteration. In training the log-det has new random numbers at each call, from TensorFlow's
+    global generator. Otherwise they come from `seed`, are the same for all examples, and make the
+    log-det a function of x; which estimator that is, `evaluation` says.
+
+    Args:
+        network: g, a `tfflows.networks.LipschitzNetwork`.
+        estimator: of the log-det in training, a `LogDetEstimator`, or its fields or its kind.
+        evaluation: of the log-det elsewhere.
+        seed: of the random numbers of `evaluation`.
+        tolerance: of the inverse: largest |x + g(x) - z| in units of max(1, |z|), by the largest
+            element of each example; `None` for as small as rounding allows. The error of x is up
+            to 1 / (1 - c) times that, c the network's coefficient.
+        max_iterations: evaluations of g to reach it, at most.
+
+    Raises:
+        ValueError: if an argument is out of its range; from the forward map, if the iteration
+            does not reach the tolerance (in a graph `tf.errors.InvalidArgumentError`).
+
+    Source: Behrmann, Grathwohl, Chen, Duvenaud and Jacobsen, "Invertible residual networks",
+    2019; Chen, Behrmann, Duvenaud and Jacobsen, "Residual flows for invertible generative
+    modeling", 2019.
+
+    Example:
+        >>> network = tfflows.networks.LipschitzNetwork(hidden=(16,), coefficient=0.9)
+        >>> layer = tfflows.layers.ResidualBlock(network)
+        >>> x = tf.random.normal([5, 2])
+        >>> z, log_det = layer.inverse_and_log_det(x)
+        >>> bool(tf.reduce_max(tf.abs(layer(z) - x)) < 1e-5)
+        True
+    """
+
+    def __init__(
+        self,
+        network: LipschitzNetwork,
+        estimator: LogDetEstimator | dict | str = "roulette",
+        evaluation: LogDetEstimator | dict | str = "exact",
+        seed: int = 0,
+        tolerance: float | None = None,
+        max_iterations: int = 1000,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(network, LipschitzNetwork):
+            raise ValueError(
+                f"ResidualBlock takes a LipschitzNetwork, which is a contraction, but found "
+                f"{network!r}."
+            )
+        if network.compute_dtype != self.compute_dtype:
+            raise ValueError(
+                f"ResidualBlock computes in {self.compute_dtype}, but its network has dtype "
+                f"{network.compute_dtype}; give both the same dtype."
+            )
+        if tolerance is not None and not tolerance > 0:
+            raise ValueError(f"ResidualBlock needs a positive tolerance, but found {tolerance}.")
+        if max_iterations < 1:
+            raise ValueError(
+                f"ResidualBlock needs max_iterations of at least 1, but found {max_iterations}."
+            )
+        self.network = network
+        self.estimator = as_estimator(estimator)
+        self.evaluation = as_estimator(evaluation)
+        self.seed = int(seed)
+        self.tolerance = None if tolerance is None else float(tolerance)
+        self.max_iterations = int(max_iterations)
+
+    def build(self, z_shape, context_shape=None):
+        if not self.network.built:
+            self.network.build(z_shape, context_shape)
+        super().build(z_shape, context_shape)
+
+    def adapt(self, x, context=None):
+        x = self._checked(x, "x", context)
+        return x + self._residual(self._parameters(False), context)(x)
+
+    def _inverse(self, x, context, training):
+        residual = self._residual(self._parameters(training), context)
+        g, log_det = self._value_and_log_det(residual, x, training)
+        return x + g, log_det
+
+    def _forward(self, z, context, training):
+        residual = self._residual(self._parameters(training), context)
+        x = self._solve(residual, z, _size(z, 1.0), "inverse")
+        # What is left, almost zero, connects x to z and the weights.
+        x += _implicit(z - x - residual(x), lambda u: self._solve_transposed(residual, x, u))
+        _, log_det = self._value_and_log_det(residual, x, training)
+        return x, -log_det
+
+    def _parameters(self, training):
+        if not weights_are_constant():
+            return self.network.parameters(training)
+        with tf.init_scope():
+            values = tf.nest.map_structure(np.asarray, self.network.parameters())
+        return tf.nest.map_structure(tf.constant, values)
+
+    def _residual(self, parameters, context):
+        """g, as a function of x and of how often the context's batch is repeated in it."""
+
+        def residual(x, repeats=1):
+            condition = context
+            if context is not None and repeats > 1:
+                condition = tf.tile(context, [repeats, 1])
+            return self.network.evaluate(parameters, x, condition)
+
+        return residual
+
+    def _value_and_log_det(self, residual, x, training):
+        estimator = self.estimator if training else self.evaluation
+        if estimator.kind == "exact":
+            return exact_log_det(residual, x)
+        signs, tails = estimator.draw(x, None if training else self.seed)
+        g, log_dets = series_log_det(residual, x, estimator, signs, tails)
+        return g, tf.reduce_mean(log_dets, 0)
+
+    def _solve(self, function, b, scale, what):
+        what = f"The {what} of ResidualBlock '{self.name}'"
+        return solve_contraction(function, b, scale, self.tolerance, self.max_iterations, what)
+
+    def _solve_transposed(self, residual, x, u):
+        """w with w + J^T w = u, J the Jacobian of g at x."""
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            g = residual(x)
+        return self._solve(lambda w: tape.gradient(g, x, w), u, _size(u), "inverse's gradient")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "estimator": dataclasses.asdict(self.estimator),
+            "evaluation": dataclasses.asdict(self.evaluation),
+            "seed": self.seed,
+            "tolerance": self.tolerance,
+            "max_iterations": self.max_iterations,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        network = keras.saving.deserialize_keras_object(config["network"])
+        return cls(**{**config, "network": network})
+
+
+def residual_blocks(layer: InvertibleLayer) -> list[ResidualBlock]:
+    """All residual blocks within a layer, base first."""
+    if isinstance(layer, ResidualBlock):
+        return [layer]
+    # Those of a Chain or a MultiScale.
+    parts = getattr(layer, "layers", None) or getattr(layer, "levels", [])
+    return [block for part in parts for block in residual_blocks(part)]
+
+
+def as_estimator(value: LogDetEstimator | dict | str) -> LogDetEstimator:
+    """The estimator itself, or that of the given fields, or of a kind.
+
+    Raises:
+        ValueError: for unknown fields or kinds, or something else.
+    """
+    if isinstance(value, LogDetEstimator):
+        return value
+    if isinstance(value, str):
+        return LogDetEstimator(value)
+    known = {field.name for field in dataclasses.fields(LogDetEstimator)}
+    if not isinstance(value, dict) or set(value) - known:
+        raise ValueError(
+            f"An estimator is a LogDetEstimator, its kind or a dictionary of its fields "
+            f"{sorted(known)}, but found {value!r}."
+        )
+    return LogDetEstimator(**value)
+
+
+def _size(value, minimum=0.0):
+    """Largest |element| of each example, `[batch]`."""
+    largest = tf.reduce_max(tf.abs(value), list(range(1, value.shape.rank)))
+    return tf.maximum(largest, tf.constant(minimum, value.dtype))
+
+
+def _implicit(rest, solve_transposed):
+    """`rest` itself, whose gradient u becomes `solve_transposed(u)`."""
+
+    @tf.custom_gradient
+    def connect(rest):
+        return tf.identity(rest), solve_transposed
+
+    return connect(rest)
