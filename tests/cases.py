@@ -17,6 +17,7 @@ from tfflows.layers import (
     AdditiveCoupling,
     AffineCoupling,
     Chain,
+    ContinuousLayer,
     Conv1x1,
     InvertibleLayer,
     LearnedPrior,
@@ -30,7 +31,14 @@ from tfflows.layers import (
     Squeeze,
     Standardize,
 )
-from tfflows.networks import MLP, ConvNetwork, ResidualConvNetwork, ResidualMLP
+from tfflows.networks import (
+    MLP,
+    ConvNetwork,
+    ResidualConvNetwork,
+    ResidualMLP,
+    TimeDependentConvNetwork,
+    TimeDependentMLP,
+)
 
 tfb = tfp.bijectors
 
@@ -44,6 +52,7 @@ class LayerCase:
     context_dim: int | None = None
     support: str = "real"  # of x: "real", "unit" or "positive"
     tolerance: float = 1e-6  # of the float32 round trip, relative to the largest value
+    error: float = 1e-10  # in float64, more if the layer solves an equation
 
     def build(self, dtype: str = "float32") -> InvertibleLayer:
         layer = self.make(dtype)
@@ -175,9 +184,30 @@ def _chain(dtype):
     return Chain(layers, dtype=dtype)
 
 
+def _continuous():
+    """Short intervals and few steps, whose errors are still far below those of wrong maths."""
+
+    def case(network, shape, outputs, interval, context_dim=None, solver="rk4", **settings):
+        def make(dtype):
+            f = network(outputs, hidden=(3,), dtype=dtype, **settings)
+            solve = {"atol": 1e-6, "first_step": 0.3, "training_trace": "rademacher"}
+            return ContinuousLayer(f, interval, solver, num_steps=2, dtype=dtype, **solve)
+
+        return LayerCase(make, shape, context_dim, "real", 1e-5, 1e-5)
+
+    mlp, conv = TimeDependentMLP, TimeDependentConvNetwork
+    return {
+        "continuous": case(mlp, (2,), 2, (-0.1, 0.1)),
+        "continuous_adaptive": case(mlp, (2,), 2, (0.3, 0.1), None, "dormand_prince"),
+        "continuous_context": case(mlp, (2,), 2, (0.4, 0.2), 2, squash=False),
+        "continuous_image": case(conv, (1, 2, 1), 1, (0.2, 0.4), 1),
+    }
+
+
 LAYERS = {
     **_couplings(),
     **_image_couplings(),
+    **_continuous(),
     "squeeze": LayerCase(lambda dtype: Squeeze(dtype=dtype), (2, 1, 8)),
     "squeeze_unshuffle": LayerCase(
         lambda dtype: Squeeze("pixel_unshuffle", dtype=dtype), (1, 2, 8)

@@ -23,7 +23,9 @@ _MODULES = [
     "flows",
     "layers",
     "networks",
+    "ode",
     "plots",
+    "seeds",
     "training",
 ]
 

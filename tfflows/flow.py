@@ -11,9 +11,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfflows.checks import as_dtype, require_finite
-from tfflows.dequantization import VariationalDequantizer, stateless_seed
+from tfflows.dequantization import VariationalDequantizer
 from tfflows.inputs import FlowInputs
 from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.scopes import noise_seed, without_log_dets
+from tfflows.seeds import stateless_seed
 
 tfd = tfp.distributions
 
@@ -141,7 +143,8 @@ class Flow(FlowInputs, keras.Model):
             x: `[batch, *event_shape]`; integer images are dequantised, with uniform noise or by
                 the flow's `dequantizer`, whose log q(u|x) is then taken off.
             context: `[batch, context_dim]` or labels `[batch]` for a conditional flow.
-            seed: of the dequantisation noise; see `tfflows.dequantization.stateless_seed`.
+            seed: of the dequantisation noise, and of the noise of layers that estimate their
+                log-det; see `tfflows.seeds.stateless_seed` and `tfflows.layers.noise_seed`.
             training: whether dropout and the like are on.
 
         Raises:
@@ -152,7 +155,9 @@ class Flow(FlowInputs, keras.Model):
                 checks.
         """
         x, log_q = self._continuous_and_log_q(x, seed, training)
-        z, log_det = self.transform.inverse_and_log_det(x, self.layer_context(context, x), training)
+        context = self.layer_context(context, x)
+        with noise_seed(seed):
+            z, log_det = self.transform.inverse_and_log_det(x, context, training)
         return require_finite(
             self.base.log_prob(z) + log_det - log_q,
             f"The log_prob of {self.name} should be finite (is x outside its support, or did "
@@ -162,7 +167,8 @@ class Flow(FlowInputs, keras.Model):
     def encode(self, x, context=None, seed=None):
         """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
         x = self._continuous(x, seed)
-        z, _ = self.transform.inverse_and_log_det(x, self.layer_context(context, x))
+        with without_log_dets():
+            z, _ = self.transform.inverse_and_log_det(x, self.layer_context(context, x))
         return require_finite(z, f"The z of {self.name} should be finite (is x in its support?)")
 
     def decode(self, z, context=None):
@@ -170,7 +176,7 @@ class Flow(FlowInputs, keras.Model):
         z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
         if z.shape.rank and z.shape[0] == 0:
             raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")
-        return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
+        return self._forward(z, context)
 
     def sample(self, n: int, temperature: float = 1.0, seed=None, context=None):
         """Draw `[n, *event_shape]` samples, continuous values also for images.
@@ -202,7 +208,7 @@ class Flow(FlowInputs, keras.Model):
             if context.shape.rank == (0 if self.num_classes else 1):
                 context = tf.repeat(context[tf.newaxis], n, axis=0)
         z = z * as_dtype(temperature, z.dtype)
-        return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
+        return self._forward(z, context)
 
     # TFP's side.
 
@@ -232,7 +238,8 @@ class Flow(FlowInputs, keras.Model):
         or the first batch of a `tf.data.Dataset`.
         """
         x = self._continuous(x, seed)
-        self.transform.adapt(x, self.layer_context(context, x))
+        with without_log_dets():
+            self.transform.adapt(x, self.layer_context(context, x))
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
@@ -321,6 +328,10 @@ class Flow(FlowInputs, keras.Model):
         return config
 
     # Helpers.
+
+    def _forward(self, z, context):
+        with without_log_dets():
+            return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
 
     def _with_context_as_input(self, data):
         x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

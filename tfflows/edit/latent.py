@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.checks import require_finite
-from tfflows.dequantization import require_pixels, stateless_seed
+from tfflows.dequantization import require_pixels
 from tfflows.flow import Flow
 from tfflows.layers import Chain, MultiScale
+from tfflows.seeds import stateless_seed
 
 _KINDS = ("spherical", "linear")
 
@@ -225,7 +226,7 @@ def reconstruct(
         x: `[n, *event_shape]`; see `as_points` for what pixels mean.
         num_levels: l, how many levels are kept, from 1 to L, which gives back x.
         temperature: factor on what is drawn.
-        seed: of what is drawn; see `tfflows.dequantization.stateless_seed`.
+        seed: of what is drawn; see `tfflows.seeds.stateless_seed`.
         context: `[n, context_dim]` or labels `[n]` for a conditional flow, or one for all.
 
     Returns:

@@ -3,6 +3,7 @@
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
+from tfflows.layers.continuous import ContinuousLayer, Solve, record_solves
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
 from tfflows.layers.linear import Conv1x1
 from tfflows.layers.multiscale import MultiScale
@@ -10,6 +11,7 @@ from tfflows.layers.permutation import Permutation, Reverse
 from tfflows.layers.preprocessing import Logit, Rescaling, Reshape
 from tfflows.layers.prior import LearnedPrior
 from tfflows.layers.scale import Scale, Standardize
+from tfflows.layers.scopes import noise_seed, without_log_dets
 from tfflows.layers.squeeze import Squeeze
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "Chain",
+    "ContinuousLayer",
     "Conv1x1",
     "Coupling",
     "DataDependentLayer",
@@ -29,7 +32,11 @@ __all__ = [
     "Reshape",
     "Reverse",
     "Scale",
+    "Solve",
     "Squeeze",
     "Standardize",
     "coupling_mask",
+    "noise_seed",
+    "record_solves",
+    "without_log_dets",
 ]

@@ -2,5 +2,14 @@
 
 from tfflows.networks.conv import ConvNetwork, PriorConvolution, ResidualConvNetwork
 from tfflows.networks.mlp import MLP, ResidualMLP
+from tfflows.networks.time_dependent import TimeDependentConvNetwork, TimeDependentMLP
 
-__all__ = ["MLP", "ConvNetwork", "PriorConvolution", "ResidualConvNetwork", "ResidualMLP"]
+__all__ = [
+    "MLP",
+    "ConvNetwork",
+    "PriorConvolution",
+    "ResidualConvNetwork",
+    "ResidualMLP",
+    "TimeDependentConvNetwork",
+    "TimeDependentMLP",
+]
