@@ -299,8 +299,19 @@ FLOWS = {
 }
 
 
+def _ffjord(shape, **settings):
+    settings = {"hidden": (3,), "solver": "rk4", "num_steps": 3, "atol": 1e-6, **settings}
+    return lambda dtype: tfflows.FFJORD(shape, dtype=dtype, **settings)
+
+
+FLOWS |= {
+    "ffjord": _ffjord((2,), num_blocks=2, context_dim=1),
+    "ffjord_image": _ffjord((2, 2, 1), levels=1, num_bits=4),
+}
+# Of flows that solve equations, in float64.
+ERRORS = {"ffjord": 1e-4, "ffjord_image": 1e-4}
 # Deep stacks of large weights reach values whose sigmoid is 1 in float32.
-SIZES = {"image_realnvp": 0.3}
+SIZES = {"image_realnvp": 0.3, "ffjord": 0.5, "ffjord_image": 0.5}
 
 
 def build_flow(name: str, dtype: str = "float32", size: float | None = None) -> tfflows.Flow:

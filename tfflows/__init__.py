@@ -5,6 +5,7 @@ import importlib
 __version__ = "0.1.0"
 
 _ATTRIBUTES = {
+    "FFJORD": "tfflows.flows",
     "Flow": "tfflows.flow",
     "Glow": "tfflows.flows",
     "ImageRealNVP": "tfflows.flows",

@@ -195,14 +195,7 @@ class Flow(FlowInputs, keras.Model):
             raise ValueError(f"sample needs an integer n of at least 1, but found {n}.")
         if not tf.is_tensor(temperature) and not temperature >= 0:
             raise ValueError(f"sample needs a temperature of at least 0, but found {temperature}.")
-        shape = (n, *self.transform.latent_shape)
-        random = {"seed": stateless_seed(seed), "dtype": self.compute_dtype, "alg": "philox"}
-        if self.base_name == "normal":
-            z = tf.random.stateless_normal(shape, **random)
-        else:
-            # The generator draws multiples of eps from [0, 1), and the quantile of 0 is infinite.
-            random["minval"] = np.finfo(self.compute_dtype).eps / 4
-            z = self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))
+        z = self._draw_base(n, stateless_seed(seed))
         if context is not None:
             context = tf.convert_to_tensor(context)
             if context.shape.rank == (0 if self.num_classes else 1):
@@ -328,6 +321,16 @@ class Flow(FlowInputs, keras.Model):
         return config
 
     # Helpers.
+
+    def _draw_base(self, n, seed):
+        """n latents of the base, n a number or a scalar tensor."""
+        shape = (n, *self.transform.latent_shape)
+        random = {"seed": seed, "dtype": self.compute_dtype, "alg": "philox"}
+        if self.base_name == "normal":
+            return tf.random.stateless_normal(shape, **random)
+        # The generator draws multiples of eps from [0, 1), and the quantile of 0 is infinite.
+        random["minval"] = np.finfo(self.compute_dtype).eps / 4
+        return self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))
 
     def _forward(self, z, context):
         with without_log_dets():

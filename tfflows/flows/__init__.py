@@ -3,12 +3,13 @@
 import keras
 
 from tfflows.flow import Flow
+from tfflows.flows.ffjord import FFJORD
 from tfflows.flows.glow import Glow
 from tfflows.flows.image_realnvp import ImageRealNVP
 from tfflows.flows.nice import NICE
 from tfflows.flows.realnvp import RealNVP
 
-__all__ = ["NICE", "Glow", "ImageRealNVP", "RealNVP", "flow_class"]
+__all__ = ["FFJORD", "NICE", "Glow", "ImageRealNVP", "RealNVP", "flow_class"]
 
 
 def flow_class(name: str) -> type[Flow]:
@@ -25,7 +26,7 @@ def flow_class(name: str) -> type[Flow]:
         >>> tfflows.flows.flow_class("NICE") is tfflows.NICE
         True
     """
-    built_in = {flow.__name__: flow for flow in (Flow, Glow, ImageRealNVP, NICE, RealNVP)}
+    built_in = {flow.__name__: flow for flow in (FFJORD, Flow, Glow, ImageRealNVP, NICE, RealNVP)}
     found = built_in.get(name) or keras.saving.get_registered_object(name)
     if not (isinstance(found, type) and issubclass(found, Flow)):
         raise ValueError(

@@ -3,7 +3,7 @@
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
-from tfflows.layers.continuous import ContinuousLayer, Solve, record_solves
+from tfflows.layers.continuous import ContinuousLayer, Solve, current_solves, record_solves
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
 from tfflows.layers.linear import Conv1x1
 from tfflows.layers.multiscale import MultiScale
@@ -36,6 +36,7 @@ __all__ = [
     "Squeeze",
     "Standardize",
     "coupling_mask",
+    "current_solves",
     "noise_seed",
     "record_solves",
     "without_log_dets",

@@ -38,7 +38,7 @@ class Solve:
     jacobian_norm: tf.Tensor | None = None
 
 
-_RECORD = ContextVar("record_solves", default=None)
+_RECORD = ContextVar("record_solves", default=(None, False))
 
 
 @contextlib.contextmanager
@@ -64,6 +64,11 @@ def record_solves(energies: bool = False):
         yield solves
     finally:
         _RECORD.reset(token)
+
+
+def current_solves() -> list[Solve]:
+    """The solves so far within the innermost `record_solves`."""
+    return _RECORD.get()[0] or []
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -143,9 +148,7 @@ class ContinuousLayer(InvertibleLayer):
         if len(self.interval) != 2 or not np.all(np.isfinite(self.interval)):
             raise ValueError(f"interval must be two finite times, but found {interval!r}.")
         if self.interval[0] == self.interval[1]:
-            raise ValueError(
-                f"interval must have a length other than zero, but found {interval!r}."
-            )
+            raise ValueError(f"interval must not have length zero, but found {interval!r}.")
         if solver not in SOLVERS:
             raise ValueError(f"solver must be one of {SOLVERS}, but found {solver!r}.")
         self.solver = solver
@@ -203,7 +206,7 @@ class ContinuousLayer(InvertibleLayer):
         if not value.shape[1:].is_compatible_with(self.latent_shape):
             raise ValueError(
                 f"{type(self).__name__} '{self.name}' expected its network to return dz/dt of z's "
-                f"shape {('batch', *self.latent_shape)}, but found {tuple(value.shape)}."
+                f"shape {('batch', *self.latent_shape)}, but found {('batch', *value.shape[1:])}."
             )
         return value
 
@@ -234,7 +237,7 @@ class ContinuousLayer(InvertibleLayer):
     @tf.autograph.experimental.do_not_convert  # which would double the time of a trace
     def _integrate(self, value, start, end, context, training):
         """State and log-det at the time `end`, from a value at `start`."""
-        solves, energies = _RECORD.get() or (None, False)
+        solves, energies = _RECORD.get()
         energies = energies and log_dets_are_needed()
         trace = (training and self.training_trace) or self.trace
         # Of the length of the path, whichever way it runs.
@@ -318,7 +321,7 @@ class ContinuousLayer(InvertibleLayer):
         seed = stateless_seed(seed) + [0, 1 + self.seed]
         shape = tf.shape(value)
         if trace == "gaussian":
-            return tf.random.stateless_normal(shape, seed, value.dtype, alg="philox")
+            return tf.random.stateless_normal(shape, seed, dtype=value.dtype, alg="philox")
         bits = tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32, alg="philox")
         return tf.cast(2 * bits - 1, value.dtype)
 
