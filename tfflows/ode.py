@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -22,6 +23,7 @@ class RungeKutta4(tfp.math.ode.Solver):
     Args:
         num_steps: steps for the whole time; if solution times divide it, each part has its share,
             rounded up.
+        make_adjoint_solver_fn: returns the solver of the adjoint equation; `None` for this one.
 
     Example:
         >>> solver = tfflows.ode.RungeKutta4(num_steps=8)
@@ -30,8 +32,8 @@ class RungeKutta4(tfp.math.ode.Solver):
         True
     """
 
-    def __init__(self, num_steps: int, name: str = "rk4"):
-        super().__init__(make_adjoint_solver_fn=None, validate_args=False, name=name)
+    def __init__(self, num_steps: int, make_adjoint_solver_fn=None, name: str = "rk4"):
+        super().__init__(make_adjoint_solver_fn, validate_args=False, name=name)
         self._num_steps = num_steps
 
     def _solve(self, ode_fn, initial_time, initial_state, solution_times, **_):
@@ -130,19 +132,32 @@ def make_solver(
     adjoint_rtol: float,
     adjoint_atol: float,
     first_step_size: float,
+    on_adjoint: Callable | None = None,
 ) -> tfp.math.ode.Solver:
     """The solver of a name in `SOLVERS`, which solves the adjoint equation with other tolerances.
 
-    See `tfflows.layers.ContinuousLayer` for the arguments.
+    `on_adjoint` is called with the number of evaluations of each adjoint solve, see
+    `tfflows.layers.record_solves`; the rest are `tfflows.layers.ContinuousLayer`'s.
     """
-    if name == "rk4":
-        return RungeKutta4(num_steps)
-    return CappedDormandPrince(
-        max_evaluations,
-        rtol=rtol,
-        atol=atol,
-        first_step_size=first_step_size,
-        make_adjoint_solver_fn=lambda: CappedDormandPrince(
-            max_evaluations, rtol=adjoint_rtol, atol=adjoint_atol, first_step_size=first_step_size
-        ),
-    )
+
+    def make(rtol, atol, **settings):
+        if name == "rk4":
+            return RungeKutta4(num_steps, **settings)
+        return CappedDormandPrince(
+            max_evaluations, rtol=rtol, atol=atol, first_step_size=first_step_size, **settings
+        )
+
+    def make_adjoint_solver():
+        solver = make(adjoint_rtol, adjoint_atol)
+        if on_adjoint is not None:
+            solve = solver._solve
+
+            def counted(*args, **kwargs):
+                results = solve(*args, **kwargs)
+                on_adjoint(results.diagnostics.num_ode_fn_evaluations)
+                return results
+
+            solver._solve = counted
+        return solver
+
+    return make(rtol, atol, make_adjoint_solver_fn=make_adjoint_solver)

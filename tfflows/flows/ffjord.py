@@ -40,7 +40,8 @@ class FFJORD(Flow):
     `compile(optimizer)` trains by maximum likelihood. `compile(optimizer, loss="flow_matching")`
     fits the same f to straight paths from the base to the data, without a solve in training, as
     the start of a likelihood training or instead of it; validation measures the likelihood in both.
-    `fit` logs `nfe`, the evaluations of f a batch, over all blocks.
+    `fit` logs `nfe` and `backward_nfe`, the evaluations of f a batch, over all blocks, forward and
+    for the gradient.
 
     Args:
         event_shape: shape of one example.
@@ -143,6 +144,7 @@ class FFJORD(Flow):
         )
         self._flow_matching = keras.metrics.Mean("flow_matching")
         self._nfe = keras.metrics.Mean("nfe")
+        self._backward_nfe = keras.metrics.Mean("backward_nfe")
         self._kinetic_energy = keras.metrics.Mean("kinetic_energy")
         self._jacobian_norm = keras.metrics.Mean("jacobian_norm")
 
@@ -319,8 +321,15 @@ class FFJORD(Flow):
     def train_step(self, data):
         settings = self._hyper_parameters
         has_penalty = settings["kinetic_energy"] > 0 or settings["jacobian_norm"] > 0
-        with record_solves(energies=has_penalty):
-            return super().train_step(data)
+
+        def count(num_evaluations):
+            self._backward_nfe.update_state(len(self.blocks) * num_evaluations)
+
+        with record_solves(energies=has_penalty, on_adjoint=count) as solves:
+            results = super().train_step(data)
+        if solves:
+            results["backward_nfe"] = self._backward_nfe.result()
+        return results
 
     def test_step(self, data):
         with record_solves():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
 import keras
@@ -38,17 +38,20 @@ class Solve:
     jacobian_norm: tf.Tensor | None = None
 
 
-_RECORD = ContextVar("record_solves", default=(None, False))
+_RECORD = ContextVar("record_solves", default=(None, False, None))
 
 
 @contextlib.contextmanager
-def record_solves(energies: bool = False):
+def record_solves(energies: bool = False, on_adjoint: Callable | None = None):
     """In this context each solve of a `ContinuousLayer` is added to the list that this returns.
 
     Args:
         energies: also integrate the kinetic energy and the norm of the Jacobian, which the
             regularisers of RNODE penalise (Finlay, Jacobsen, Nurbekyan and Oberman, "How to train
             your neural ODE", 2020, section 3).
+        on_adjoint: called with the number of evaluations that a gradient of such a solve takes,
+            a scalar, when it is computed; within a loop of a graph, so that it has to keep it in a
+            variable.
 
     Example:
         >>> network = tfflows.networks.TimeDependentMLP(2, hidden=(8,))
@@ -59,7 +62,7 @@ def record_solves(energies: bool = False):
         20
     """
     solves = []
-    token = _RECORD.set((solves, energies))
+    token = _RECORD.set((solves, energies, on_adjoint))
     try:
         yield solves
     finally:
@@ -237,7 +240,7 @@ class ContinuousLayer(InvertibleLayer):
     @tf.autograph.experimental.do_not_convert  # which would double the time of a trace
     def _integrate(self, value, start, end, context, training):
         """State and log-det at the time `end`, from a value at `start`."""
-        solves, energies = _RECORD.get()
+        solves, energies, _ = _RECORD.get()
         energies = energies and log_dets_are_needed()
         trace = (training and self.training_trace) or self.trace
         # Of the length of the path, whichever way it runs.
@@ -297,6 +300,7 @@ class ContinuousLayer(InvertibleLayer):
             adjoint_rtol=self.adjoint_rtol,
             adjoint_atol=self.adjoint_atol,
             first_step_size=self.first_step * abs(times[-1] - times[0]),
+            on_adjoint=_RECORD.get()[2],
         ).solve(
             ode,
             tf.constant(sign * times[0], self.compute_dtype),
