@@ -17,6 +17,7 @@ from tfflows.layers import (
     AdditiveCoupling,
     AffineCoupling,
     Chain,
+    ContinuousLayer,
     Conv1x1,
     InvertibleLayer,
     LearnedPrior,
@@ -37,6 +38,8 @@ from tfflows.networks import (
     LipschitzNetwork,
     ResidualConvNetwork,
     ResidualMLP,
+    TimeDependentConvNetwork,
+    TimeDependentMLP,
 )
 
 tfb = tfp.bijectors
@@ -51,6 +54,7 @@ class LayerCase:
     context_dim: int | None = None
     support: str = "real"  # of x: "real", "unit" or "positive"
     tolerance: float = 1e-6  # of the float32 round trip, relative to the largest value
+    error: float = 1e-10  # in float64, more if the layer solves an equation
 
     def build(self, dtype: str = "float32") -> InvertibleLayer:
         layer = self.make(dtype)
@@ -197,9 +201,30 @@ def _chain(dtype):
     return Chain(layers, dtype=dtype)
 
 
+def _continuous():
+    """Short intervals and few steps, whose errors are still far below those of wrong maths."""
+
+    def case(network, shape, outputs, interval, context_dim=None, solver="rk4", **settings):
+        def make(dtype):
+            f = network(outputs, hidden=(3,), dtype=dtype, **settings)
+            solve = {"atol": 1e-6, "first_step": 0.3, "training_trace": "rademacher"}
+            return ContinuousLayer(f, interval, solver, num_steps=2, dtype=dtype, **solve)
+
+        return LayerCase(make, shape, context_dim, "real", 1e-5, 1e-5)
+
+    mlp, conv = TimeDependentMLP, TimeDependentConvNetwork
+    return {
+        "continuous": case(mlp, (2,), 2, (-0.1, 0.1)),
+        "continuous_adaptive": case(mlp, (2,), 2, (0.3, 0.1), None, "dormand_prince"),
+        "continuous_context": case(mlp, (2,), 2, (0.4, 0.2), 2, squash=False),
+        "continuous_image": case(conv, (1, 2, 1), 1, (0.2, 0.4), 1),
+    }
+
+
 LAYERS = {
     **_couplings(),
     **_image_couplings(),
+    **_continuous(),
     "squeeze": LayerCase(lambda dtype: Squeeze(dtype=dtype), (2, 1, 8)),
     "squeeze_unshuffle": LayerCase(
         lambda dtype: Squeeze("pixel_unshuffle", dtype=dtype), (1, 2, 8)
@@ -306,8 +331,19 @@ FLOWS = {
 }
 
 
+def _ffjord(shape, **settings):
+    settings = {"hidden": (3,), "solver": "rk4", "num_steps": 3, "atol": 1e-6, **settings}
+    return lambda dtype: tfflows.FFJORD(shape, dtype=dtype, **settings)
+
+
+FLOWS |= {
+    "ffjord": _ffjord((2,), num_blocks=2, context_dim=1),
+    "ffjord_image": _ffjord((2, 2, 1), levels=1, num_bits=4),
+}
+# Of flows that solve equations, in float64.
+ERRORS = {"ffjord": 1e-4, "ffjord_image": 1e-4}
 # Deep stacks of large weights reach values whose sigmoid is 1 in float32.
-SIZES = {"image_realnvp": 0.3}
+SIZES = {"image_realnvp": 0.3, "ffjord": 0.5, "ffjord_image": 0.5}
 
 
 def build_flow(name: str, dtype: str = "float32", size: float | None = None) -> tfflows.Flow:

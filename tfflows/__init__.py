@@ -5,6 +5,7 @@ import importlib
 __version__ = "0.1.0"
 
 _ATTRIBUTES = {
+    "FFJORD": "tfflows.flows",
     "Flow": "tfflows.flow",
     "Glow": "tfflows.flows",
     "IResNet": "tfflows.flows",
@@ -25,6 +26,7 @@ _MODULES = [
     "flows",
     "layers",
     "networks",
+    "ode",
     "plots",
     "seeds",
     "signatures",

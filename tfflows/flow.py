@@ -15,6 +15,7 @@ from tfflows.dequantization import VariationalDequantizer
 from tfflows.inputs import FlowInputs
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.chain import set_memory_mode
+from tfflows.layers.scopes import noise_seed, without_log_dets
 from tfflows.seeds import stateless_seed
 
 tfd = tfp.distributions
@@ -148,7 +149,8 @@ class Flow(FlowInputs, keras.Model):
             x: `[batch, *event_shape]`; integer images are dequantised, with uniform noise or by
                 the flow's `dequantizer`, whose log q(u|x) is then taken off.
             context: `[batch, context_dim]` or labels `[batch]` for a conditional flow.
-            seed: of the dequantisation noise; see `tfflows.seeds.stateless_seed`.
+            seed: of the dequantisation noise, and of the noise of layers that estimate their
+                log-det; see `tfflows.seeds.stateless_seed` and `tfflows.layers.noise_seed`.
             training: whether dropout and the like are on.
 
         Raises:
@@ -159,7 +161,9 @@ class Flow(FlowInputs, keras.Model):
                 checks.
         """
         x, log_q = self._continuous_and_log_q(x, seed, training)
-        z, log_det = self.transform.inverse_and_log_det(x, self.layer_context(context, x), training)
+        context = self.layer_context(context, x)
+        with noise_seed(seed):
+            z, log_det = self.transform.inverse_and_log_det(x, context, training)
         return require_finite(
             self.base.log_prob(z) + log_det - log_q,
             f"The log_prob of {self.name} should be finite (is x outside its support, or did "
@@ -169,7 +173,8 @@ class Flow(FlowInputs, keras.Model):
     def encode(self, x, context=None, seed=None):
         """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
         x = self._continuous(x, seed)
-        z, _ = self.transform.inverse_and_log_det(x, self.layer_context(context, x))
+        with without_log_dets():
+            z, _ = self.transform.inverse_and_log_det(x, self.layer_context(context, x))
         return require_finite(z, f"The z of {self.name} should be finite (is x in its support?)")
 
     def decode(self, z, context=None):
@@ -177,7 +182,7 @@ class Flow(FlowInputs, keras.Model):
         z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
         if z.shape.rank and z.shape[0] == 0:
             raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")
-        return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
+        return self._forward(z, context)
 
     def sample(self, n: int, temperature: float = 1.0, seed=None, context=None):
         """Draw `[n, *event_shape]` samples, continuous values also for images.
@@ -196,20 +201,13 @@ class Flow(FlowInputs, keras.Model):
             raise ValueError(f"sample needs an integer n of at least 1, but found {n}.")
         if not tf.is_tensor(temperature) and not temperature >= 0:
             raise ValueError(f"sample needs a temperature of at least 0, but found {temperature}.")
-        shape = (n, *self.transform.latent_shape)
-        random = {"seed": stateless_seed(seed), "dtype": self.compute_dtype, "alg": "philox"}
-        if self.base_name == "normal":
-            z = tf.random.stateless_normal(shape, **random)
-        else:
-            # The generator draws multiples of eps from [0, 1), and the quantile of 0 is infinite.
-            random["minval"] = np.finfo(self.compute_dtype).eps / 4
-            z = self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))
+        z = self._draw_base(n, stateless_seed(seed))
         if context is not None:
             context = tf.convert_to_tensor(context)
             if context.shape.rank == (0 if self.num_classes else 1):
                 context = tf.repeat(context[tf.newaxis], n, axis=0)
         z = z * as_dtype(temperature, z.dtype)
-        return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
+        return self._forward(z, context)
 
     # TFP's side.
 
@@ -239,7 +237,8 @@ class Flow(FlowInputs, keras.Model):
         or the first batch of a `tf.data.Dataset`.
         """
         x = self._continuous(x, seed)
-        self.transform.adapt(x, self.layer_context(context, x))
+        with without_log_dets():
+            self.transform.adapt(x, self.layer_context(context, x))
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
@@ -352,6 +351,20 @@ class Flow(FlowInputs, keras.Model):
         return config
 
     # Helpers.
+
+    def _draw_base(self, n, seed):
+        """n latents of the base, n a number or a scalar tensor."""
+        shape = (n, *self.transform.latent_shape)
+        random = {"seed": seed, "dtype": self.compute_dtype, "alg": "philox"}
+        if self.base_name == "normal":
+            return tf.random.stateless_normal(shape, **random)
+        # The generator draws multiples of eps from [0, 1), and the quantile of 0 is infinite.
+        random["minval"] = np.finfo(self.compute_dtype).eps / 4
+        return self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))
+
+    def _forward(self, z, context):
+        with without_log_dets():
+            return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
 
     def _with_context_as_input(self, data):
         x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -1,4 +1,4 @@
-"""Seeds of stateless random numbers."""
+"""Seeds of the stateless generators that all noise is drawn from."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_round_trips(name, dtype):
     case = LAYERS[name]
     layer = case.build(dtype)
-    tolerance = case.tolerance if dtype == "float32" else 1e-10
+    tolerance = case.tolerance if dtype == "float32" else case.error
 
     z, context = case.draw("z", layer, 33)
     x, _ = layer.forward_and_log_det(z, context)
@@ -48,7 +48,7 @@ def test_log_det_is_that_of_the_jacobian(name, side):
     # Without pfor, whose tracing takes a second a case.
     jacobian = tape.batch_jacobian(result, flat, experimental_use_pfor=False).numpy()
     expected = np.linalg.slogdet(jacobian)[1]
-    assert max_difference(log_det, expected) <= 1e-10 * max(1, np.abs(expected).max())
+    assert max_difference(log_det, expected) <= case.error * max(1, np.abs(expected).max())
 
 
 @every_layer
@@ -71,7 +71,7 @@ def test_forward_log_det_is_minus_inverse_log_det(name):
     z, context = case.draw("z", layer, 5)
     x, forward = layer.forward_and_log_det(z, context)
     _, inverse = layer.inverse_and_log_det(x, context)
-    assert max_difference(forward, -inverse) <= 1e-10
+    assert max_difference(forward, -inverse) <= case.error
 
 
 @every_layer

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfflows.dequantization import stateless_seed
 from tfflows.edit.latent import as_points, repeated_context
 from tfflows.flow import Flow
+from tfflows.seeds import stateless_seed
 
 # Factors on an example's step size after a step that was taken, and after one that was not.
 _GROW, _SHRINK = 1.2, 0.6

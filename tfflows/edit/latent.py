@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.checks import require_finite
-from tfflows.dequantization import require_pixels, stateless_seed
+from tfflows.dequantization import require_pixels
 from tfflows.flow import Flow
 from tfflows.layers import Chain, MultiScale
+from tfflows.seeds import stateless_seed
 
 _KINDS = ("spherical", "linear")
 

@@ -3,6 +3,7 @@
 import keras
 
 from tfflows.flow import Flow
+from tfflows.flows.ffjord import FFJORD
 from tfflows.flows.glow import Glow
 from tfflows.flows.image_realnvp import ImageRealNVP
 from tfflows.flows.nice import NICE
@@ -10,6 +11,7 @@ from tfflows.flows.realnvp import RealNVP
 from tfflows.flows.residual import IResNet, ResidualFlow
 
 __all__ = [
+    "FFJORD",
     "NICE",
     "Glow",
     "IResNet",
@@ -34,7 +36,7 @@ def flow_class(name: str) -> type[Flow]:
         >>> tfflows.flows.flow_class("NICE") is tfflows.NICE
         True
     """
-    flows = (Flow, Glow, IResNet, ImageRealNVP, NICE, RealNVP, ResidualFlow)
+    flows = (FFJORD, Flow, Glow, IResNet, ImageRealNVP, NICE, RealNVP, ResidualFlow)
     built_in = {flow.__name__: flow for flow in flows}
     found = built_in.get(name) or keras.saving.get_registered_object(name)
     if not (isinstance(found, type) and issubclass(found, Flow)):

@@ -3,6 +3,7 @@
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
+from tfflows.layers.continuous import ContinuousLayer, Solve, current_solves, record_solves
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
 from tfflows.layers.linear import Conv1x1
 from tfflows.layers.log_det import LogDetEstimator
@@ -12,6 +13,7 @@ from tfflows.layers.preprocessing import Logit, Rescaling, Reshape
 from tfflows.layers.prior import LearnedPrior
 from tfflows.layers.residual import ResidualBlock
 from tfflows.layers.scale import Scale, Standardize
+from tfflows.layers.scopes import noise_seed, without_log_dets
 from tfflows.layers.squeeze import Squeeze
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "Chain",
+    "ContinuousLayer",
     "Conv1x1",
     "Coupling",
     "DataDependentLayer",
@@ -33,7 +36,12 @@ __all__ = [
     "ResidualBlock",
     "Reverse",
     "Scale",
+    "Solve",
     "Squeeze",
     "Standardize",
     "coupling_mask",
+    "current_solves",
+    "noise_seed",
+    "record_solves",
+    "without_log_dets",
 ]

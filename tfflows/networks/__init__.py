@@ -3,6 +3,7 @@
 from tfflows.networks.conv import ConvNetwork, PriorConvolution, ResidualConvNetwork
 from tfflows.networks.lipschitz import LipschitzConv2D, LipschitzDense, LipschitzNetwork
 from tfflows.networks.mlp import MLP, ResidualMLP
+from tfflows.networks.time_dependent import TimeDependentConvNetwork, TimeDependentMLP
 
 __all__ = [
     "MLP",
@@ -13,4 +14,6 @@ __all__ = [
     "PriorConvolution",
     "ResidualConvNetwork",
     "ResidualMLP",
+    "TimeDependentConvNetwork",
+    "TimeDependentMLP",
 ]

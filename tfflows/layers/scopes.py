@@ -1,0 +1,53 @@
+"""What a layer is told besides its arguments: the seed of its noise, and that log-dets are idle."""
+
+from __future__ import annotations
+
+import contextlib
+from contextvars import ContextVar
+
+_SEED = ContextVar("noise_seed", default=None)
+_LOG_DETS = ContextVar("log_dets", default=True)
+
+
+@contextlib.contextmanager
+def noise_seed(seed):
+    """In this context layers that estimate their log-det draw their noise from `seed`.
+
+    Args:
+        seed: see `tfflows.seeds.stateless_seed`; `None` leaves it to the layers, which draw new
+            noise with `training=True` and always the same otherwise.
+
+    Example:
+        >>> network = tfflows.networks.TimeDependentMLP(2, hidden=(8,))
+        >>> layer = tfflows.layers.ContinuousLayer(network, trace="rademacher")
+        >>> with tfflows.layers.noise_seed(3):
+        ...     x, estimate = layer.forward_and_log_det(tf.ones([5, 2]))
+    """
+    token = _SEED.set(seed)
+    try:
+        yield
+    finally:
+        _SEED.reset(token)
+
+
+def current_noise_seed():
+    """The seed of the innermost `noise_seed`, or `None`."""
+    return _SEED.get()
+
+
+@contextlib.contextmanager
+def without_log_dets():
+    """In this context layers whose log-det is costly may return zeros for it.
+
+    Samples, encodings and decodings need none.
+    """
+    token = _LOG_DETS.set(False)
+    try:
+        yield
+    finally:
+        _LOG_DETS.reset(token)
+
+
+def log_dets_are_needed() -> bool:
+    """Whether no `without_log_dets` is in force."""
+    return _LOG_DETS.get()
