@@ -120,3 +120,23 @@ def test_bad_modes():
     with pytest.raises(ValueError, match="found dropout .* use memory='store'"):
         flow.memory = "invert"
     assert flow.memory == "store"
+
+
+def test_the_backward_pass_knows_the_seed_of_the_noise():
+    def make(memory):
+        keras.utils.set_random_seed(0)
+        network = tfflows.networks.TimeDependentMLP(2, hidden=(4,))
+        block = tfflows.layers.ContinuousLayer(network, solver="rk4", trace="rademacher")
+        return tfflows.Flow(Chain([block], memory=memory), (2,))
+
+    x = tf.random.normal([5, 2], seed=0)
+    found = {}
+    for memory in ("store", *MODES):
+        flow = make(memory)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = flow.log_prob(x, seed=7)
+        found[memory] = tape.gradient(log_prob, [x, *(w.value for w in flow.trainable_weights)])
+    for memory in MODES:
+        for a, b in zip(found[memory], found["store"], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)

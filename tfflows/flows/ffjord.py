@@ -328,7 +328,7 @@ class FFJORD(Flow):
         with record_solves(energies=has_penalty, on_adjoint=count) as solves:
             results = super().train_step(data)
         if solves:
-            results["backward_nfe"] = self._backward_nfe.result()
+            results |= self._logs({"backward_nfe": self._backward_nfe.result()})
         return results
 
     def test_step(self, data):

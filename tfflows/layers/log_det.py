@@ -87,33 +87,34 @@ class LogDetEstimator:
         """Probability of each further term."""
         return self.tail / (1 + self.tail)
 
-    def draw(self, x, seed: int | None = None):
-        """Signs v and tails T for a batch x.
+    def draw(self, x, seed=None):
+        """Signs v and tails T for a batch x, other signs for each example.
 
         Args:
             x: `[batch, *event_shape]`.
-            seed: `None` for new numbers at each call and for each example, from TensorFlow's
-                global generator; with an integer they are constants, equal for all examples, so
-                that the estimate is a function of x.
+            seed: see `tfflows.seeds.stateless_seed`.
 
         Returns:
-            v, `[samples, batch or 1, *event_shape]`, and T, int32 `[samples]`.
+            v, `[samples, batch, *event_shape]`, and T, int32 `[samples]`.
         """
-        if seed is not None:
-            generator = np.random.default_rng(seed)
-            signs = generator.choice([-1.0, 1.0], (self.samples, 1, *x.shape[1:]))
-            tails = generator.geometric(1 - self._further, self.samples) - 1
-            signs = tf.constant(signs, x.dtype)
-            return signs, tf.constant(tails if self.kind == "roulette" else 0 * tails, tf.int32)
-        seed = stateless_seed(None)
+        seed = stateless_seed(seed)
         shape = tf.concat([[self.samples], tf.shape(x)], 0)
         bits = tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32, alg="philox")
         signs = tf.cast(2 * bits - 1, x.dtype)
         if self.kind != "roulette":
             return signs, tf.zeros([self.samples], tf.int32)
         # In float64: float32 would end all tails at 24.
-        u = tf.random.stateless_uniform([self.samples], seed + 1, dtype="float64", alg="philox")
+        seed = seed + [1, 0]
+        u = tf.random.stateless_uniform([self.samples], seed, dtype="float64", alg="philox")
         return signs, tf.cast(tf.math.log1p(-u) / math.log(self._further), tf.int32)
+
+    def draw_constants(self, x, seed: int):
+        """Constant signs, `[samples, 1, *event_shape]`, and tails: the estimate is one of x."""
+        generator = np.random.default_rng(seed)
+        signs = generator.choice([-1.0, 1.0], (self.samples, 1, *x.shape[1:]))
+        tails = generator.geometric(1 - self._further, self.samples) - 1
+        tails = tails if self.kind == "roulette" else 0 * tails
+        return tf.constant(signs, x.dtype), tf.constant(tails, tf.int32)
 
     def weights(self, k, tails):
         """Weight of term k of the series, `[samples]`, for the tails T."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -48,8 +49,13 @@ def inverse_in_little_memory(layers: Sequence, x, context, training, memory: str
             h, log_det = layer.inverse_and_log_det(h, context, training)
             total += log_det
         z = h
+        # Seeds of noise and the like hold in the backward pass too, which runs outside of them.
+        scopes = contextvars.copy_context()
 
         def gradient(dz, d_log_det, variables=()):
+            return scopes.copy().run(backward, dz, d_log_det, variables)
+
+        def backward(dz, d_log_det, variables):
             h, d_contexts = z, [tf.zeros_like(value) for value in contexts]
             d_variables = {variable.ref(): None for variable in variables}
             for layer, output in zip(layers, outputs, strict=True):

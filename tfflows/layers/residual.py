@@ -8,10 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.layers.base import InvertibleLayer, weights_are_constant
+from tfflows.layers.base import InvertibleLayer, weights_are_constant, zero_log_det
 from tfflows.layers.fixed_point import solve_contraction
 from tfflows.layers.log_det import LogDetEstimator, exact_log_det, series_log_det
+from tfflows.layers.scopes import current_noise_seed, log_dets_are_needed
 from tfflows.networks import LipschitzNetwork
+from tfflows.seeds import stateless_seed
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -26,7 +28,8 @@ class ResidualBlock(InvertibleLayer):
     samples is that of the implicit function x(z), whose linear equation is solved by the same
     iteration. In training the log-det has new random numbers at each call, from TensorFlow's
     global generator. Otherwise they come from `seed`, are the same for all examples, and make the
-    log-det a function of x; which estimator that is, `evaluation` says.
+    log-det a function of x; which estimator that is, `evaluation` says. Within
+    `tfflows.layers.noise_seed` each example has random numbers that follow from that seed.
 
     Args:
         network: g, a `tfflows.networks.LipschitzNetwork`.
@@ -130,10 +133,17 @@ class ResidualBlock(InvertibleLayer):
         return residual
 
     def _value_and_log_det(self, residual, x, training):
+        if not log_dets_are_needed():
+            return residual(x), zero_log_det(x)
         estimator = self.estimator if training else self.evaluation
         if estimator.kind == "exact":
             return exact_log_det(residual, x)
-        signs, tails = estimator.draw(x, None if training else self.seed)
+        seed = current_noise_seed()
+        if training or seed is not None:
+            # Blocks of one flow have different seeds.
+            signs, tails = estimator.draw(x, stateless_seed(seed) + [0, 1 + self.seed])
+        else:
+            signs, tails = estimator.draw_constants(x, self.seed)
         g, log_dets = series_log_det(residual, x, estimator, signs, tails)
         return g, tf.reduce_mean(log_dets, 0)
 
