@@ -205,6 +205,7 @@ class ContinuousLayer(InvertibleLayer):
             ValueError: if f returns another shape than z's.
         """
         context = {} if context is None else {"context": context}
+        t = tf.convert_to_tensor(t, self.compute_dtype)
         value = tf.cast(self.network(z, t, training=False, **context), self.compute_dtype)
         if not value.shape[1:].is_compatible_with(self.latent_shape):
             raise ValueError(

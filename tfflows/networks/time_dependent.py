@@ -113,7 +113,7 @@ class TimeDependentMLP(_TimeDependentNetwork):
 
     Example:
         >>> network = tfflows.networks.TimeDependentMLP(3, hidden=(32, 32))
-        >>> network(tf.ones([5, 3]), 0.5, context=tf.ones([5, 10])).shape
+        >>> network(tf.ones([5, 3]), tf.constant(0.5), context=tf.ones([5, 10])).shape
         TensorShape([5, 3])
     """
 
@@ -140,7 +140,7 @@ class TimeDependentConvNetwork(_TimeDependentNetwork):
 
     Example:
         >>> network = tfflows.networks.TimeDependentConvNetwork(4, hidden=(8,), squash=False)
-        >>> network(tf.ones([2, 6, 6, 4]), 0.5).shape
+        >>> network(tf.ones([2, 6, 6, 4]), tf.constant(0.5)).shape
         TensorShape([2, 6, 6, 4])
     """
 
