@@ -215,7 +215,7 @@ def _continuous():
     mlp, conv = TimeDependentMLP, TimeDependentConvNetwork
     return {
         "continuous": case(mlp, (2,), 2, (-0.1, 0.1)),
-        "continuous_adaptive": case(mlp, (2,), 2, (0.3, 0.1), None, "dormand_prince"),
+        "continuous_dopri": case(mlp, (2,), 2, (0.3, 0.1), None, "dormand_prince"),
         "continuous_context": case(mlp, (2,), 2, (0.4, 0.2), 2, squash=False),
         "continuous_image": case(conv, (1, 2, 1), 1, (0.2, 0.4), 1),
     }

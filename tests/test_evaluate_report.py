@@ -65,7 +65,12 @@ def test_samples_have_the_classes_of_the_images_that_they_are_compared_to(monkey
     flow = glow(num_classes=2)
     given = []
     sample = flow.sample
-    monkeypatch.setattr(flow, "sample", lambda n, **k: given.append(k["context"]) or sample(n, **k))
+
+    def spy(n, temperature, seed, context):
+        given.append(context)
+        return sample(n, temperature, seed, context)
+
+    monkeypatch.setattr(flow, "sample", spy)
     list(evaluate.report(flow, DATA, num_samples=1, num_examples=30, seed=5))
     rows = np.random.default_rng(5).permutation(40)[:30]
     np.testing.assert_array_equal(np.concatenate(given), DATA.test.y[rows])

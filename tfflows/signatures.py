@@ -46,6 +46,10 @@ class Signatures:
         if log_probs is None:
             absent.add("anomaly")
         self.specs = _specs(flow)
+        # Traced once each, however many signatures call them.
+        self._flow_log_prob = tf.function(flow.log_prob, reduce_retracing=True)
+        self._flow_encode = tf.function(flow.encode, reduce_retracing=True)
+        self._flow_decode = tf.function(flow.decode, reduce_retracing=True)
         self.signatures = {
             name: ([tensor for tensor in inputs if tensor in self.specs], outputs)
             for name, (inputs, outputs) in SIGNATURES.items()
@@ -61,22 +65,22 @@ class Signatures:
 
     def _log_prob(self, x, context=None):
         x, context = self._checked(x=x, context=context)
-        return _outputs(log_prob=self.flow.log_prob(x, context))
+        return _outputs(log_prob=self._flow_log_prob(x, context))
 
     def _score(self, x, context=None):
         x, context = self._checked(x=x, context=context)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            log_prob = self.flow.log_prob(x, context)
+            log_prob = self._flow_log_prob(x, context)
         return _outputs(score=tape.gradient(log_prob, x))
 
     def _encode(self, x, context=None):
         x, context = self._checked(x=x, context=context)
-        return _outputs(z=self.flow.encode(x, context))
+        return _outputs(z=self._flow_encode(x, context))
 
     def _decode(self, z, context=None):
         z, context = self._checked(z=z, context=context)
-        return _outputs(x=self.flow.decode(z, context))
+        return _outputs(x=self._flow_decode(z, context))
 
     def _sample(self, seed, temperature, context=None):
         inputs = {"seed": seed, "temperature": temperature, "context": context}
@@ -88,9 +92,9 @@ class Signatures:
     def _interpolate(self, a, b, t, context=None):
         a, b, t, context = self._checked(a=a, b=b, t=t, context=context)
         both = None if context is None else tf.concat([context, context], axis=0)
-        z = tf.cast(self.flow.encode(tf.concat([a, b], axis=0), both), self.flow.compute_dtype)
+        z = tf.cast(self._flow_encode(tf.concat([a, b], axis=0), both), self.flow.compute_dtype)
         path = spherical_path(*tf.split(z, 2), tf.cast(t, z.dtype))
-        return _outputs(x=self.flow.decode(path, context))
+        return _outputs(x=self._flow_decode(path, context))
 
     def _bits_per_dim(self, pixels, seed, context=None):
         pixels, seed, context = self._checked(pixels=pixels, seed=seed, context=context)
@@ -98,7 +102,7 @@ class Signatures:
         noise = tf.reshape(counter_random.uniform(seed, num_dims), tf.shape(pixels))
         # Next to 255 float32 cannot hold every noise below 1.
         x = tf.minimum(pixels + noise, np.nextafter(np.float32(1), 0) * (pixels + 1))
-        log_prob = self.flow.log_prob(x, context)
+        log_prob = self._flow_log_prob(x, context)
         return _outputs(bits_per_dim=-log_prob / (num_dims * math.log(2)))
 
     def _anomaly(self, x, context=None):

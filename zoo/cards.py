@@ -130,10 +130,12 @@ def _gap(likelihood: dict, other: float) -> str:
 
 
 def minutes(facts: dict) -> str:
+    """Wall time of the training."""
     return f"{facts['training']['seconds'] / 60:.1f} minutes"
 
 
 def figure(likelihood: dict) -> str:
+    """Nats, and for images bits/dim, with their standard errors."""
     text = f"{likelihood['nll']:.4f} ± {likelihood['standard_error']:.4f} nats"
     if likelihood["bits_per_dim"] is not None:
         text += (

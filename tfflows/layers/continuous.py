@@ -31,6 +31,10 @@ class Solve:
         kinetic_energy: the integral of |f|^2 along each example's path, `[batch]`, or `None`.
         jacobian_norm: that of the squared Frobenius norm of df/dz, `[batch]`, or `None`. With an
             estimated trace it is the unbiased estimate |e df/dz|^2 with the same noise e.
+
+    Example:
+        >>> tfflows.layers.Solve(num_evaluations=20).kinetic_energy is None
+        True
     """
 
     num_evaluations: tf.Tensor
@@ -70,7 +74,12 @@ def record_solves(energies: bool = False, on_adjoint: Callable | None = None):
 
 
 def current_solves() -> list[Solve]:
-    """The solves so far within the innermost `record_solves`."""
+    """The solves so far within the innermost `record_solves`.
+
+    Example:
+        >>> tfflows.layers.current_solves()
+        []
+    """
     return _RECORD.get()[0] or []
 
 

@@ -48,7 +48,7 @@ class LogDetEstimator:
         >>> print(estimator)
         truncated at 10 terms, 1 sample
         >>> round(estimator.bias_bound(num_dims=2, coefficient=0.9), 3)
-        0.361
+        0.368
     """
 
     kind: str = "exact"

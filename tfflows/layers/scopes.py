@@ -40,6 +40,11 @@ def without_log_dets():
     """In this context layers whose log-det is costly may return zeros for it.
 
     Samples, encodings and decodings need none.
+
+    Example:
+        >>> layer = tfflows.layers.ContinuousLayer(tfflows.networks.TimeDependentMLP(2))
+        >>> with tfflows.layers.without_log_dets():
+        ...     x, zeros = layer.forward_and_log_det(tf.ones([5, 2]))
     """
     token = _LOG_DETS.set(False)
     try:
