@@ -162,6 +162,9 @@ class Flow(FlowInputs, keras.Model):
         """
         x, log_q = self._continuous_and_log_q(x, seed, training)
         context = self.layer_context(context, x)
+        if seed is None and training and self.memory != "store":
+            # What the backward pass computes anew is to meet the same noise again.
+            seed = stateless_seed(None)
         with noise_seed(seed):
             z, log_det = self.transform.inverse_and_log_det(x, context, training)
         return require_finite(

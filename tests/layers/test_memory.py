@@ -140,3 +140,24 @@ def test_the_backward_pass_knows_the_seed_of_the_noise():
     for memory in MODES:
         for a, b in zip(found[memory], found["store"], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_the_backward_pass_meets_the_noise_of_training_again(monkeypatch):
+    network = tfflows.networks.TimeDependentMLP(2, hidden=(4,))
+    block = tfflows.layers.ContinuousLayer(network, solver="rk4", trace="rademacher")
+    flow = tfflows.Flow(Chain([block]), (2,))
+    for weight in flow.trainable_weights:
+        weight.assign(tf.random.stateless_normal(weight.shape, [1, 2]))
+    x = tf.random.normal([5, 2], seed=0)
+
+    def gradient(seed):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = flow.log_prob(x, seed=seed, training=True)
+        return log_prob, tape.gradient(log_prob, x)
+
+    expected = gradient([3, 4])
+    flow.memory = "checkpoint"
+    monkeypatch.setattr("tfflows.flow.stateless_seed", lambda seed: tf.constant([3, 4]))
+    for found, value in zip(gradient(None), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-5)

@@ -155,6 +155,9 @@ def _fit(recipe, folder, data, flow, write):
         # A run killed between log and backup repeats that epoch.
         _write_log(log, [row for row in _read_log(log) if row["epoch"] < epochs_done])
     wait_for_workers(strategy)
+    # To read the weights takes all workers, to keep them one.
+    scratch = None if is_chief(strategy) else tempfile.TemporaryDirectory()
+    own = folder if scratch is None else Path(scratch.name)
     try:
         flow.fit(
             distributed(strategy, flow.check_data(batches)),
@@ -163,12 +166,15 @@ def _fit(recipe, folder, data, flow, write):
             epochs=recipe.epochs,
             steps_per_epoch=steps_per_epoch,
             validation_steps=math.ceil(len(shared.validation) / recipe.batch_size),
-            callbacks=_callbacks(recipe, folder, flow, write),
+            callbacks=_callbacks(recipe, folder, own, flow, write),
             verbose=0,
             shuffle=False,
         )
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(f"Training stopped: {error.message.splitlines()[0]}") from error
+    finally:
+        if scratch is not None:
+            scratch.cleanup()
     wait_for_workers(strategy)
     rows = _read_log(log)
     if len(rows) < recipe.epochs:
@@ -202,22 +208,20 @@ def _finish(folder, rows, backup):
     shutil.rmtree(backup.folder)
 
 
-def _callbacks(recipe, folder, flow, write):
+def _callbacks(recipe, folder, own, flow, write):
+    """Those of one worker, whose weights go to the folder `own`: the run's, if it is the chief."""
     average = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     # What comes after this one, the backup, is to see the weights that are trained.
     swap_back = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: average.on_epoch_begin(epoch)
     )
     uses_average = recipe.ema_momentum is not None
-    writes = is_chief(flow.distribute_strategy)
     best = min((row["val_nll"] for row in _read_log(folder / "log.csv")), default=math.inf)
-    # To read the weights takes all workers, to keep them one.
-    own = folder if writes else Path(tempfile.mkdtemp())
     return [
         keras.callbacks.TerminateOnNaN(),
         *([average] if uses_average else []),
         BestWeights(own / BEST, best),
-        *(_reports(recipe, folder, flow, write) if writes else []),
+        *(_reports(recipe, folder, flow, write) if own == folder else []),
         *([swap_back] if uses_average else []),
         Backup(own / "backup"),
     ]
