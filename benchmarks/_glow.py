@@ -58,25 +58,18 @@ def tfflows(side, steps, width, bfloat16=False, fit=False):
     return {**tasks, "version": f"tfflows {tfflows.__version__}, TensorFlow {tf.__version__}"}
 
 
-def tfp(side, steps, width, bfloat16=False):
+def tfp(side, steps, width):
     """`tfb.Glow` with the networks that come with it."""
     import tensorflow_probability as tfp
     import tf_keras
 
     tfb, tfd = tfp.bijectors, tfp.distributions
-    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16" if bfloat16 else "float32")
-
-    def in_float32(network):
-        if bfloat16:
-            network.add(tf_keras.layers.Activation("linear", dtype="float32"))
-        return network
-
     glow = tfb.Glow(
         (side, side, CHANNELS),
         LEVELS,
         steps,
-        lambda shape: in_float32(tfb.GlowDefaultNetwork(shape, num_hidden=width)),
-        lambda *shapes, **channels: in_float32(tfb.GlowDefaultExitNetwork(*shapes, **channels)),
+        lambda shape: tfb.GlowDefaultNetwork(shape, num_hidden=width),
+        tfb.GlowDefaultExitNetwork,
     )
     start_kernels(glow.trainable_variables, width)
     base = tfd.Sample(tfd.Normal(0.0, 1.0), side * side * CHANNELS)
@@ -177,7 +170,6 @@ BFLOAT16 = {
     "normflows, bfloat16, channels_last": partial(
         contender, normflows, bfloat16=True, channels_last=True
     ),
-    "TFP, bfloat16": partial(contender, tfp, bfloat16=True),
 }
 DEPTHS = {f"tfflows, K = {steps}": partial(training_only, steps) for steps in (4, 8, 16, 32)}
 CONTENDERS = {**FLOAT32, **BFLOAT16, **DEPTHS}

@@ -34,9 +34,10 @@ and scale are learned per position by tfflows and per channel by normflows, and 
 normflows returns the samples' log_prob too. A matrix is stored as two by tfflows and normflows,
 as one by TFP.
 
-In the rows "bfloat16" tfflows and TFP compute the couplings' networks and the priors in bfloat16,
-and all else in float32; normflows is under `torch.autocast`, which computes the 1x1 convolutions
-in bfloat16 too, and with them what they hand on and the log-dets. {arithmetic}
+In the rows "bfloat16" tfflows computes the couplings' networks and the priors in bfloat16, and all
+else in float32; normflows is under `torch.autocast`, which computes the 1x1 convolutions in
+bfloat16 too, and with them what they hand on and the log-dets. TFP is in float32 alone: building
+its Glow takes minutes. {arithmetic}
 
 Milliseconds a call: lower quartile (median) of up to {counts} calls, over {rounds} rounds in
 which the contenders take turns; a turn ends after {seconds:.0f} s. The ratio is that of the lower

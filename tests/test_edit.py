@@ -207,6 +207,10 @@ def test_direction_of_an_affine_flow(batch_size, dtype):
     found = edit.attribute_direction(flow, x, attribute.astype(dtype), batch_size=batch_size)
     assert found.dtype == "float64"
     np.testing.assert_allclose(found, difference / 256 * np.exp(-scale), atol=1e-10)
+    others = np.arange(40) % 2 == 0
+    both = edit.attribute_direction(flow, x, np.stack([attribute, others], 1).astype(dtype))
+    np.testing.assert_allclose(both[0], found, atol=1e-12)
+    np.testing.assert_allclose(both[1], edit.attribute_direction(flow, x, others), atol=1e-12)
     moved = edit.manipulate(flow, x[:2], found, [-1, 0, 0.5]).numpy()
     assert moved.shape == (2, 3, 4, 4, 3)
     for i, strength in enumerate((-1, 0, 0.5)):
@@ -244,8 +248,9 @@ def test_directions_of_deep_flows(make):
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        ([True, False], r"each of the 4 examples, but found shape \(2,\)"),
-        (np.ones([4, 1], bool), r"but found shape \(4, 1\)"),
+        ([True, False], r"each of the 4 examples, or a row of them, but found shape \(2,\)"),
+        (np.ones([4, 1, 1], bool), r"but found shape \(4, 1, 1\)"),
+        (np.array([[0, 1], [0, 0], [0, 1], [0, 0]]), r"the values found are \[0\]"),
         ([True] * 4, r"the values found are \[True\]"),
         ([0.0] * 4, r"the values found are \[0.0\]"),
         ([-1, 1, 1, -1], r"the values found are \[-1, 1\]"),

@@ -56,12 +56,13 @@ def draw(flow, data, folder: Path) -> dict[str, str]:
 
     known = [name for name in ATTRIBUTES if name in (data.attribute_names or ())]
     if known:
-        x, y = data.train.x[:_MOST_EXAMPLES], data.train.y[:_MOST_EXAMPLES]
-        rows = []
-        for name, sample in zip(known, samples, strict=False):
-            has_it = y[:, data.attribute_names.index(name)] > 0
-            direction = edit.attribute_direction(flow, x, has_it)
-            rows.append(edit.manipulate(flow, sample[np.newaxis], direction, STRENGTHS)[0])
+        columns = [data.attribute_names.index(name) for name in known]
+        x, y = data.train.x[:_MOST_EXAMPLES], data.train.y[:_MOST_EXAMPLES, columns]
+        directions = edit.attribute_direction(flow, x, y > 0)
+        rows = [
+            edit.manipulate(flow, sample[np.newaxis], direction, STRENGTHS)[0]
+            for sample, direction in zip(samples, directions, strict=False)
+        ]
         save(
             "attributes.png",
             np.stack(rows),

@@ -159,12 +159,13 @@ def attribute_direction(
     Args:
         flow: any flow. One that is conditioned on the attribute has little of it left in z.
         x: `[n, *event_shape]`; see `as_points` for what pixels mean.
-        attribute: `[n]`, booleans or 0 and 1, both present.
+        attribute: `[n]`, booleans or 0 and 1, both present; or `[n, k]` for several attributes
+            of examples that are encoded once.
         context: `[n, context_dim]` or labels `[n]` for a conditional flow.
         batch_size: examples encoded at a time.
 
     Returns:
-        `[*latent_shape]`, for `manipulate`.
+        `[*latent_shape]`, for `manipulate`; `[k, *latent_shape]` for several attributes.
 
     Raises:
         ValueError: for an attribute of another length, with other values or a constant one, or as
@@ -181,27 +182,27 @@ def attribute_direction(
         TensorShape([2, 3, 8, 8, 3])
     """
     attribute = np.asarray(attribute)
-    if attribute.shape != (len(x),):
+    if attribute.shape[:1] != (len(x),) or attribute.ndim > 2:
         raise ValueError(
-            f"attribute_direction needs one attribute for each of the {len(x)} examples, but found "
-            f"shape {attribute.shape}."
+            f"attribute_direction needs one attribute for each of the {len(x)} examples, or a row "
+            f"of them, but found shape {attribute.shape}."
         )
-    values = sorted(set(attribute.tolist()))
-    if values != [0, 1]:
-        raise ValueError(
-            "attribute_direction needs examples with the attribute (True or 1) and without it "
-            f"(False or 0), but the values found are {values[:5]}."
-        )
-    totals = {False: 0.0, True: 0.0}
+    columns = attribute.reshape(len(x), -1)
+    for column in columns.T:
+        values = sorted(set(column.tolist()))
+        if values != [0, 1]:
+            raise ValueError(
+                "attribute_direction needs examples with the attribute (True or 1) and without it "
+                f"(False or 0), but the values found are {values[:5]}."
+            )
+    has_it = columns.astype(bool)
+    weights = np.where(has_it, 1 / has_it.sum(0), -1 / (~has_it).sum(0))
+    direction = 0.0
     for start in range(0, len(x), batch_size):
         batch = slice(start, start + batch_size)
         z = flow.encode(as_points(flow, x[batch]), None if context is None else context[batch])
-        for value in totals:
-            rows = z.numpy()[attribute[batch].astype(bool) == value]
-            totals[value] += rows.sum(axis=0, dtype="float64")
-    count = int(attribute.sum())
-    direction = totals[True] / count - totals[False] / (len(x) - count)
-    return direction.astype(flow.compute_dtype)
+        direction += np.tensordot(weights[batch].T, z.numpy().astype("float64"), axes=1)
+    return direction.reshape(*attribute.shape[1:], *z.shape[1:]).astype(flow.compute_dtype)
 
 
 def manipulate(flow: Flow, x, direction, strengths: Sequence[float], context=None) -> tf.Tensor:
