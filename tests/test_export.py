@@ -197,7 +197,7 @@ def test_a_server_without_keras_and_tfp_computes_the_same(export_once):
         flow, path, _ = export_once(name)
         inputs = inputs_of(flow, 5)
         log_prob = flow.log_prob(inputs["x"], inputs.get("context"))
-        np.savez(f"{path}.npz", log_prob=log_prob, **inputs)
+        np.savez(f"{path}.npz", **{"log_prob.log_prob": log_prob}, **inputs)
         paths.append(str(path))
     compare_in_plain_tensorflow(paths)
 

@@ -8,7 +8,6 @@ import shutil
 import uuid
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from tfflows import __version__, warmup
@@ -123,13 +122,21 @@ def _write(flow, path, name, log_probs):
     signatures = Signatures(flow, log_probs)
     metadata = json.dumps(_metadata(signatures), indent=2) + "\n"
     signatures.metadata = metadata
-    archive = keras.export.ExportArchive()
+    signatures.share_traces()
+    # Not Keras's ExportArchive, which traces each function a second time while it saves.
+    module = tf.Module()
+    concrete = {}
     with constant_weights():
         for signature, (function, inputs) in signatures.functions().items():
-            archive.add_endpoint(signature, function, inputs)
+            traced = tf.function(function, input_signature=inputs, autograph=False)
+            concrete[signature] = traced.get_concrete_function()
+            setattr(module, signature, concrete[signature])
+    variables = [variable for function in concrete.values() for variable in function.variables]
+    module.weights = list({id(variable): variable for variable in variables}.values())
     # Servers take no gradients, and to store custom ones would trace each of them.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    archive.write_out(str(path), options, verbose=False)
+    served = {"serving_default": concrete["log_prob"], **concrete}
+    tf.saved_model.save(module, str(path), served, options)
     extra = path / "assets.extra"
     extra.mkdir()
     (extra / "metadata.json").write_text(metadata)

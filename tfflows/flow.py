@@ -20,6 +20,8 @@ from tfflows.seeds import stateless_seed
 
 tfd = tfp.distributions
 
+# AutoGraph has nothing to convert here, and takes three times as long as the tracing itself.
+_not_converted = tf.autograph.experimental.do_not_convert
 _BASES = {"normal": tfd.Normal, "logistic": tfd.Logistic}
 
 
@@ -142,6 +144,7 @@ class Flow(FlowInputs, keras.Model):
 
     # The density.
 
+    @_not_converted
     def log_prob(self, x, context=None, seed=None, training=False):
         """Log-density of x in nats, `[batch]`.
 
@@ -173,6 +176,7 @@ class Flow(FlowInputs, keras.Model):
             "training diverge?)",
         )
 
+    @_not_converted
     def encode(self, x, context=None, seed=None):
         """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
         x = self._continuous(x, seed)
@@ -180,6 +184,7 @@ class Flow(FlowInputs, keras.Model):
             z, _ = self.transform.inverse_and_log_det(x, self.layer_context(context, x))
         return require_finite(z, f"The z of {self.name} should be finite (is x in its support?)")
 
+    @_not_converted
     def decode(self, z, context=None):
         """Data x of a latent z, `[batch, *event_shape]`: the inverse of `encode`."""
         z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
@@ -187,6 +192,7 @@ class Flow(FlowInputs, keras.Model):
             raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")
         return self._forward(z, context)
 
+    @_not_converted
     def sample(self, n: int, temperature: float = 1.0, seed=None, context=None):
         """Draw `[n, *event_shape]` samples, continuous values also for images.
 

@@ -46,15 +46,22 @@ class Signatures:
         if log_probs is None:
             absent.add("anomaly")
         self.specs = _specs(flow)
-        # Traced once each, however many signatures call them.
-        self._flow_log_prob = tf.function(flow.log_prob, reduce_retracing=True)
-        self._flow_encode = tf.function(flow.encode, reduce_retracing=True)
-        self._flow_decode = tf.function(flow.decode, reduce_retracing=True)
+        self._flow_log_prob = flow.log_prob
+        self._flow_encode = flow.encode
+        self._flow_decode = flow.decode
         self.signatures = {
             name: ([tensor for tensor in inputs if tensor in self.specs], outputs)
             for name, (inputs, outputs) in SIGNATURES.items()
             if name not in absent
         }
+
+    def share_traces(self):
+        """From here on trace the flow's functions once, however many signatures call them."""
+        self._flow_log_prob = tf.function(
+            self.flow.log_prob, autograph=False, reduce_retracing=True
+        )
+        self._flow_encode = tf.function(self.flow.encode, autograph=False, reduce_retracing=True)
+        self._flow_decode = tf.function(self.flow.decode, autograph=False, reduce_retracing=True)
 
     def functions(self):
         """Pairs of a function and its inputs' specs by the signature's name."""

@@ -78,7 +78,10 @@ def publish(
         _write_json(entry / "config.json", {"flow": recipe.flow, "config": flow.get_config()})
         flow.save_weights(entry / WEIGHTS)
         _compress(entry / WEIGHTS)
-        np.savez_compressed(entry / "reference.npz", **reference.compute(flow))
+        log_probs = reference.held_out_log_probs(flow, data, recipe.conditional)
+        tensors = reference.compute(flow)
+        tensors |= reference.served(flow, tensors, log_probs)
+        np.savez_compressed(entry / "reference.npz", **tensors)
         if plots.can_draw(flow):
             plots.save_samples(flow, entry / "samples.png")
         shows_images = len(data.event_shape) == 3 and not flow.is_conditional
@@ -92,7 +95,7 @@ def publish(
             **_measure(flow, data, recipe.conditional),
             **(_measure_samples(flow, data) if shows_images else {}),
             "subset_nll": reference.subset_nll(flow, data, recipe.conditional),
-            "held_out_log_probs": reference.held_out_log_probs(flow, data, recipe.conditional),
+            "held_out_log_probs": log_probs,
             "training": json.loads((run / "run.json").read_text()),
             "parameters": int(sum(np.prod(w.shape) for w in flow.trainable_weights)),
             "weights": {

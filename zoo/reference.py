@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import tensorflow as tf
 
 from tfflows.dequantization import quantize
+from tfflows.signatures import Signatures
 
 NUM_EXAMPLES = 16
+NUM_SERVED = 4
 NUM_SUBSET = 256
 NUM_QUANTILES = 201
 SEED = 0
@@ -37,6 +40,41 @@ def compute(flow, x=None) -> dict[str, np.ndarray]:
         "samples": samples,
     }
     return tensors if context is None else {**tensors, "context": context}
+
+
+def served_inputs(tensors) -> dict[str, np.ndarray]:
+    """Rows for every signature of an exported entry, from its reference tensors."""
+    x = tensors["x"][:NUM_SERVED].astype("float32")
+    n = len(x)
+    inputs = {
+        "x": x,
+        "z": tensors["z"][:n].astype("float32"),
+        "a": x,
+        "b": x[::-1],
+        "t": np.linspace(0, 1, n, dtype="float32"),
+        "pixels": np.floor(x),
+        "seed": np.arange(2 * n).reshape(n, 2),
+        "temperature": np.linspace(0, 1, n, dtype="float32"),
+    }
+    return inputs | ({"context": tensors["context"][:n]} if "context" in tensors else {})
+
+
+def served(flow, tensors, log_probs) -> dict[str, np.ndarray]:
+    """What an export of a flow should answer to `served_inputs`, as `SIGNATURE.OUTPUT`.
+
+    Args:
+        flow: the flow.
+        tensors: its reference tensors, see `compute`.
+        log_probs: of held-out examples, as the entry's metadata have them.
+    """
+    signatures = Signatures(flow, log_probs)
+    inputs = served_inputs(tensors)
+    answers = {}
+    for name, (function, specs) in signatures.functions().items():
+        if name != "metadata":
+            outputs = function(*(tf.constant(inputs[spec.name]) for spec in specs))
+            answers |= {f"{name}.{key}": value.numpy() for key, value in outputs.items()}
+    return answers
 
 
 def reference_context(flow) -> np.ndarray | None:

@@ -54,8 +54,9 @@ class Verification:
 def verify(name: str, data=None) -> Verification:
     """Recompute an entry's reference tensors, its round trip and the likelihood of a subset.
 
-    Deviations are relative to the largest absolute value of the reference. The likelihood is that
-    of the first 256 test examples, with the published dequantisation noise.
+    The reference tensors are those of the flow, and, named SIGNATURE.OUTPUT, what an export of it
+    answers. Deviations are relative to the largest absolute value of the reference. The likelihood
+    is that of the first 256 test examples, with the published dequantisation noise.
 
     Args:
         name: see `zoo.list()`.
@@ -74,6 +75,8 @@ def verify(name: str, data=None) -> Verification:
           ok        log_prob: ... (allowed 1e-04)
           ok        z: ... (allowed 1e-04)
           ok        samples: ... (allowed 1e-04)
+          ok        log_prob.log_prob: ... (allowed 1e-04)
+          ...
           ok        round trip: ... (allowed 1e-04)
           ok        likelihood of 256 test examples: ... (allowed 1e-04)
     """
@@ -87,6 +90,8 @@ def verify(name: str, data=None) -> Verification:
         Check(key, _deviation(found[key], published[key]), TOLERANCE)
         for key in ("log_prob", "z", "samples")
     ]
+    served = reference.served(flow, published, metadata(name)["held_out_log_probs"])
+    checks += [Check(key, _deviation(served[key], published[key]), TOLERANCE) for key in served]
     decoded = flow.decode(published["z"], published.get("context")).numpy()
     checks.append(Check("round trip", _deviation(decoded, published["x"]), TOLERANCE))
     checks.append(_check_likelihood(name, flow, data))

@@ -101,3 +101,22 @@ def test_conv_network_by_hand(edge_bias):
     flipped = kernels[2][::-1, ::-1].transpose(0, 1, 3, 2) / 2  # sqrt(width)
     expected = layer(h, flipped, last.bias.numpy() / 2, network.last_edge if edge_bias else 0)
     np.testing.assert_allclose(network(x[None])[0], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_residual_network_by_hand():
+    network = ResidualConvNetwork(3, width=4, num_blocks=2, dtype="float64")
+    network.build((None, 5, 4, 2))
+    randomize(network)
+    x = np.random.default_rng(0).normal(size=(5, 4, 2))
+
+    def conv(h, layer):
+        padded = np.pad(h, [(1, 1), (1, 1), (0, 0)])
+        return convolved(padded, layer.kernel.numpy()) + layer.bias.numpy()
+
+    h = conv(x, network._first)
+    for inner, outer in zip(network._inner, network._outer, strict=True):
+        h = h + conv(np.maximum(conv(np.maximum(h, 0), inner), 0), outer)
+    # A transposed convolution keeps its kernel as [1, 1, out, in].
+    kernel = network._last.kernel.numpy()[0, 0].T
+    expected = 9 / 2 * (np.maximum(h, 0) @ kernel + network._last.bias.numpy())  # 9 / sqrt(width)
+    np.testing.assert_allclose(network(x[None])[0], expected, rtol=1e-10, atol=1e-10)

@@ -10,6 +10,7 @@ from plain_tensorflow import compare_in_plain_tensorflow
 from zoo_copies import WEIGHTS, sha256
 
 import zoo
+from zoo import reference
 
 MODELS = Path(zoo.__file__).parent / "models"
 BUILT_IN = zoo.list(pretrained=True)
@@ -86,8 +87,9 @@ def test_exported_entries_compute_the_reference_in_plain_tensorflow(tmp_path):
     paths = []
     for name in BUILT_IN:
         path = zoo.export(name, tmp_path)
-        with np.load(MODELS / name / "reference.npz") as reference:
-            inputs = {key: reference[key] for key in ("x", "context") if key in reference}
-            np.savez(f"{path}.npz", log_prob=reference["log_prob"], **inputs)
+        with np.load(MODELS / name / "reference.npz") as published:
+            inputs = reference.served_inputs(published)
+            outputs = {key: published[key] for key in published if "." in key}
+        np.savez(f"{path}.npz", **inputs, **outputs)
         paths.append(str(path))
     compare_in_plain_tensorflow(paths)

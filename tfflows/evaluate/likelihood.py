@@ -158,7 +158,7 @@ def log_weights(
     flow.check_data(x, context)
     if num_draws < 1:
         raise ValueError(f"The number of draws must be at least 1, but found {num_draws}.")
-    log_prob = tf.function(flow.log_prob, reduce_retracing=True)
+    log_prob = tf.function(flow.log_prob, autograph=False, reduce_retracing=True)
     weights = np.zeros([num_draws if flow.num_bits is not None else 1, len(x)])
     for draw, row in enumerate(weights):
         for start in range(0, len(x), batch_size):
