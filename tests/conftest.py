@@ -6,6 +6,7 @@ import keras
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from c_program import compile_predict
 
 from tfflows.networks import MLP
 
@@ -46,3 +47,9 @@ def conditioner_calls(monkeypatch):
 
     monkeypatch.setattr(MLP, "call", counted)
     return calls
+
+
+@pytest.fixture(scope="session")
+def predict(tmp_path_factory):
+    """Path of the compiled C program of examples/serving."""
+    return compile_predict(tmp_path_factory.mktemp("c"))

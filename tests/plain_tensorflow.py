@@ -53,7 +53,7 @@ def compare_in_plain_tensorflow(paths):
 
     It holds inputs by the tensor's name and outputs as `SIGNATURE.OUTPUT`.
     """
-    command = [sys.executable, "-c", _SCRIPT, *paths]
+    command = [sys.executable, "-c", _SCRIPT, *map(str, paths)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == f"compared {len(paths)}"

@@ -3,12 +3,14 @@
 import functools
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
+from c_program import run_predict
 from plain_tensorflow import compare_in_plain_tensorflow
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.framework import op_def_registry
@@ -198,7 +200,7 @@ def test_a_server_without_keras_and_tfp_computes_the_same(export_once):
         inputs = inputs_of(flow, 5)
         log_prob = flow.log_prob(inputs["x"], inputs.get("context"))
         np.savez(f"{path}.npz", **{"log_prob.log_prob": log_prob}, **inputs)
-        paths.append(str(path))
+        paths.append(path)
     compare_in_plain_tensorflow(paths)
 
 
@@ -357,6 +359,27 @@ def test_bad_inputs_are_errors_on_a_server(name, signature, inputs, message, exp
     inputs = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in inputs.items()}
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         call_as_a_server(path, signature, **inputs)
+
+
+def test_bad_inputs_are_errors_in_a_c_program(predict, export_once, tmp_path):
+    _, path, _ = export_once("vector")
+    good = {"x": np.ones([2, 3], "float32")}
+    bad = {"x": np.array([[0, 1, np.nan]], "float32")}, {"x": np.ones([2, 1], "float32")}
+    for inputs, message in zip(
+        (good, *bad), ("", "x must be finite", "not compatible"), strict=True
+    ):
+        result = run_predict(predict, path, tmp_path, ["log_prob"], inputs)
+        assert result.returncode == bool(message) and message in result.stderr
+    np.save(tmp_path / "x.npy", np.ones([2, 3]))
+    for arguments, message in [
+        ((path, tmp_path, "log_prob"), "x.npy is neither float32 nor int64"),
+        ((path, tmp_path / "empty", "log_prob"), "There is no input"),
+        ((path, tmp_path, "nothing"), "The model has no signature nothing."),
+        ((tmp_path / "missing", tmp_path, "log_prob"), "Could not find SavedModel"),
+        ((path, tmp_path), "usage: predict MODEL FOLDER SIGNATURE..."),
+    ]:
+        result = subprocess.run([predict, *arguments], capture_output=True, text=True, timeout=60)
+        assert result.returncode == 1 and message in result.stderr
 
 
 def test_good_inputs_are_answered(export_once):

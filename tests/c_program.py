@@ -1,0 +1,32 @@
+"""`examples/serving/predict.c`, compiled, and what it answers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+SOURCE = Path(__file__).parents[1] / "examples" / "serving" / "predict.c"
+
+
+def compile_predict(folder) -> Path:
+    """Compile as examples/serving/README.md says, with a C compiler that pip installs."""
+    libraries = Path(tf.sysconfig.get_lib())
+    command = [sys.executable, "-m", "ziglang", "cc", "-Wall", "-Wextra", "-Werror", "-O1"]
+    command += [str(SOURCE), f"-I{tf.sysconfig.get_include()}", f"-Wl,-rpath,{libraries}"]
+    for name in ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2"):
+        command.append(str(libraries / name))
+    result = subprocess.run(
+        [*command, "-o", str(folder / "predict")], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    return folder / "predict"
+
+
+def run_predict(program, model, folder, signatures, inputs):
+    """The finished process; the outputs are files in the folder."""
+    for name, value in inputs.items():
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(value))
+    command = [str(program), str(model), str(folder), *signatures]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
