@@ -40,7 +40,8 @@ def publish(
     `zoo.pictures`. The test split is looked at here and nowhere before.
 
     Args:
-        run: folder that `tfflows.training.train` has finished.
+        run: folder that `tfflows.training.train` has finished. Of its weights 16 significant bits
+            are kept, before anything is measured.
         name: of the entry.
         summary: the card's first line: what it is, and whether data or budget were less than in
             the paper.
@@ -76,6 +77,7 @@ def publish(
         entry = Path(parent) / name
         entry.mkdir()
         _write_json(entry / "config.json", {"flow": recipe.flow, "config": flow.get_config()})
+        round_weights(flow)
         flow.save_weights(entry / WEIGHTS)
         _compress(entry / WEIGHTS)
         log_probs = reference.held_out_log_probs(flow, data, recipe.conditional)
@@ -114,6 +116,16 @@ def publish(
         (entry / "card.md").write_text(card_text(facts, recipe, flow), encoding="utf-8")
         shutil.move(entry, folder)
     return folder
+
+
+def round_weights(flow) -> None:
+    """Round float32 weights to 16 significant bits: a file of them compresses to three quarters."""
+    for weight in flow.weights:
+        values = weight.numpy()
+        if values.dtype == np.float32:
+            bits = values.reshape(-1).view(np.uint32)
+            rounded = (bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)
+            weight.assign(rounded.view(np.float32).reshape(values.shape))
 
 
 def _compress(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +11,8 @@ from tfflows.dequantization import quantize
 from tfflows.signatures import Signatures
 
 NUM_EXAMPLES = 16
+NUM_LARGE_EXAMPLES = 4
+LARGE = 4096  # values of an example
 NUM_SERVED = 4
 NUM_SUBSET = 256
 NUM_QUANTILES = 201
@@ -28,8 +32,9 @@ def compute(flow, x=None) -> dict[str, np.ndarray]:
     Returns:
         `x`, `context` (conditional flows), `log_prob`, `z`, `samples`.
     """
-    context = reference_context(flow)
-    samples = flow.sample(NUM_EXAMPLES, seed=SEED, context=context).numpy()
+    n = NUM_EXAMPLES if math.prod(flow.event_shape) <= LARGE else NUM_LARGE_EXAMPLES
+    context = reference_context(flow, n)
+    samples = flow.sample(n, seed=SEED, context=context).numpy()
     if x is None:
         x = samples if flow.num_bits is None else quantize(samples, flow.num_bits) + 0.5
         x = x.astype(flow.compute_dtype)
@@ -77,13 +82,13 @@ def served(flow, tensors, log_probs) -> dict[str, np.ndarray]:
     return answers
 
 
-def reference_context(flow) -> np.ndarray | None:
+def reference_context(flow, n: int) -> np.ndarray | None:
     """Fixed contexts of the reference inputs; `None` for an unconditional flow."""
     if flow.num_classes is not None:
-        return np.arange(NUM_EXAMPLES) % flow.num_classes
+        return np.arange(n) % flow.num_classes
     if flow.context_dim is not None:
         random = np.random.default_rng(SEED)
-        return random.normal(size=(NUM_EXAMPLES, flow.context_dim)).astype("float32")
+        return random.normal(size=(n, flow.context_dim)).astype("float32")
     return None
 
 

@@ -185,6 +185,20 @@ def test_message_names_what_was_found_and_expected(name):
         assert fragment in str(error.value)
 
 
+def test_glow_scale_has_a_floor():
+    """Far from the data the conditioner's output may be anything, and samples stay finite."""
+    h = np.array([-100.0, -8.0, -1.0, 3.0], "float32")
+    bias = keras.initializers.Constant(np.concatenate([h, np.zeros(4)]))
+    conditioner = keras.layers.Dense(8, kernel_initializer="zeros", bias_initializer=bias)
+    layer = tfflows.layers.AffineCoupling(conditioner, "half", log_scale_bound=None)
+    z = tf.ones([1, 8])
+    x, log_det = layer.forward_and_log_det(z)
+    scale = np.minimum(1 + np.exp(-h.astype("float64") - 2), np.exp(5))  # 1 / sigmoid(h + 2)
+    np.testing.assert_allclose(np.sort(x[0])[4:], np.sort(scale), rtol=1e-5)
+    np.testing.assert_allclose(log_det, [np.log(scale).sum()], rtol=1e-5)
+    np.testing.assert_allclose(layer.inverse_and_log_det(x)[0], z, rtol=1e-5)
+
+
 def test_same_level_twice_is_refused():
     level = Squeeze()
     with pytest.raises(ValueError, match="same level twice"):

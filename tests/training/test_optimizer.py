@@ -14,8 +14,6 @@ SETTINGS = {
     "everything": {
         "weight_decay": 0.01,
         "global_clipnorm": 0.5,
-        "use_ema": True,
-        "ema_momentum": 0.7,
         "beta_1": 0.8,
         "epsilon": 1e-3,
     },
@@ -77,3 +75,18 @@ def test_one_operation_a_weight():
 def test_amsgrad_is_refused():
     with pytest.raises(ValueError, match="no amsgrad"):
         FusedAdamW(amsgrad=True)
+
+
+def test_moving_average_forgets_the_start():
+    variable = keras.Variable(np.array([5.0, -3.0], "float32"))
+    optimizer = FusedAdamW(0.5, use_ema=True, ema_momentum=0.9)
+    optimizer.build([variable])
+    average = np.zeros(2)
+    for step in range(200):
+        optimizer.apply([tf.constant([1.0, -2.0])])
+        momentum = min(0.9, step / (step + 9))
+        average = momentum * average + (1 - momentum) * variable.numpy()
+        found = optimizer._model_variables_moving_average[0].numpy()
+        np.testing.assert_allclose(found, average, rtol=1e-5)
+    optimizer.finalize_variable_values([variable])
+    np.testing.assert_allclose(variable, average, rtol=1e-5)

@@ -1,5 +1,8 @@
 """`train` from start to end: what it writes, learns, returns and refuses."""
 
+import sys
+
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -157,8 +160,39 @@ def test_conditional_images(tmp_path):
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_training_that_diverges_is_not_taken_for_finished(tmp_path, jit_compile):
-    recipe = tiny_recipe(learning_rate=1e30, jit_compile=jit_compile)
-    with pytest.raises(ValueError, match="Training (diverged|stopped)") as caught:
-        train(recipe, tmp_path / "run", tiny_data(), silent)
+    recipe, lines = tiny_recipe(learning_rate=1e30, jit_compile=jit_compile), []
+    with pytest.raises(ValueError, match="Training (diverged|stopped) in epoch 1, step") as caught:
+        train(recipe, tmp_path / "run", tiny_data(), lines.append)
     assert "\n" not in str(caught.value)
+    assert "learning rate of 1.25e+29, after 3 rewinds" in str(caught.value)
+    rates = [line.split("with a learning rate of ")[1] for line in lines if "Back to" in line]
+    assert rates == ["5e+29.", "2.5e+29.", "1.25e+29."]
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize("broken_epoch", [0, 1])
+def test_a_loss_that_is_not_finite_rewinds(tmp_path, monkeypatch, broken_epoch):
+    """A weight is spoilt in the middle of an epoch; the next start trains to the end."""
+    spoilt = []
+
+    class Spoiler(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            if self.epoch == broken_epoch and batch == 1 and not spoilt:
+                spoilt.append(self.model.trainable_weights[0])
+                spoilt[0].assign(spoilt[0] * np.nan)
+
+    module = sys.modules["tfflows.training.train"]
+    callbacks = module._callbacks
+    monkeypatch.setattr(module, "_callbacks", lambda *args: [Spoiler(), *callbacks(*args)])
+    lines = []
+    flow = train(tiny_recipe(), tmp_path / "run", tiny_data(), lines.append)
+    (rewind,) = read_summary(tmp_path / "run")["rewinds"]
+    assert rewind["after_epoch"] == broken_epoch
+    assert f"in epoch {broken_epoch + 1}, step 3 (not finite: 1 of " in rewind["reason"]
+    assert f"weights, first {spoilt[0].path})" in rewind["reason"]
+    assert any(f"Back to the end of epoch {broken_epoch}, with" in line for line in lines)
+    assert [row["epoch"] for row in read_log(tmp_path / "run")] == [0, 1, 2]
+    assert all(np.all(np.isfinite(weight)) for weight in flow.get_weights())

@@ -8,10 +8,18 @@ import pytest
 import zoo
 from tfflows.training import Recipe, train
 from zoo import catalog
+from zoo.publishing import round_weights
 
 
 def silent(line):
     """Takes the lines of progress."""
+
+
+def train_as_published(recipe, folder):
+    """The trained flow with the weights that its entry will have."""
+    flow = train(recipe, folder, write=silent)
+    round_weights(flow)
+    return flow
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +38,7 @@ def run(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     config = {"num_couplings": 2, "hidden": [8]}
     recipe = Recipe("RealNVP", str(table), config, epochs=2, batch_size=64, learning_rate=0.01)
-    return folder, train(recipe, folder, write=silent)
+    return folder, train_as_published(recipe, folder)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +64,7 @@ def image_run(tmp_path_factory):
         epochs=1,
         batch_size=64,
     )
-    return folder / "run", train(recipe, folder / "run", write=silent)
+    return folder / "run", train_as_published(recipe, folder / "run")
 
 
 @pytest.fixture(autouse=True)

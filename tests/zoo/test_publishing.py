@@ -13,6 +13,7 @@ import zoo
 from tfflows import evaluate
 from tfflows.data import Dataset, Split
 from tfflows.training import Recipe, train
+from zoo.publishing import round_weights
 
 FILES = ["card.md", "config.json", "metadata.json", WEIGHTS, "recipe.json"]
 FILES += ["reference.npz", "samples.png"]
@@ -94,6 +95,18 @@ def test_the_cards_example_names_a_class_that_exists(image_entry):
     # The labels are 0, 1 and 2.
     card = (image_entry / "card.md").read_text(encoding="utf-8")
     assert "context=" in card and "context=3" not in card
+
+
+def test_weights_have_16_significant_bits():
+    flow = tfflows.RealNVP((3,), num_couplings=1, hidden=(50,))
+    before = [weight.numpy() for weight in flow.weights]
+    round_weights(flow)
+    for weight, old in zip(flow.weights, before, strict=True):
+        new = weight.numpy()
+        np.testing.assert_allclose(new, old, rtol=2.0**-16)
+        mantissa, _ = np.frexp(new.astype("float64"))
+        np.testing.assert_array_equal(mantissa * 2**16 % 1, 0)
+    assert any(np.any(w.numpy() != old) for w, old in zip(flow.weights, before, strict=True))
 
 
 def test_references_are_the_flows_own_samples(published, run, table):

@@ -11,6 +11,9 @@ import tensorflow as tf
 from tfflows.layers.base import InvertibleLayer, zero_log_det
 from tfflows.layers.permutation import permute
 
+# In Glow's scale. On images that a flow was trained on s stays below 3.
+_LARGEST_LOG_SCALE = 5.0
+
 
 def coupling_mask(mask: str | Sequence[bool], size: int) -> np.ndarray:
     """Boolean mask of `[size]`, True where the coupling conditions and leaves values as they are.
@@ -254,8 +257,8 @@ class AffineCoupling(Coupling):
 
     The log-scale is bounded, s = c tanh(h / c) with c = `log_scale_bound`, without which deep
     stacks overflow; h and t are the two halves of what the conditioner returns. With
-    `log_scale_bound=None` the inverse multiplies by Glow's exp(-s) = sigmoid(h + 2), which is
-    bounded in the direction of the density alone.
+    `log_scale_bound=None` the inverse multiplies by Glow's exp(-s) = sigmoid(h + 2), but not by
+    less than exp(-5): far from the data h may be large, and samples would overflow.
 
     Args:
         conditioner, mask, flip: see `Coupling`; the conditioner returns two values per
@@ -301,7 +304,7 @@ class AffineCoupling(Coupling):
     def _log_scale_and_shift(self, parameters):
         h, t = tf.split(parameters, 2, axis=-1)
         if self.log_scale_bound is None:
-            s = tf.math.softplus(-h - 2.0)
+            s = tf.minimum(tf.math.softplus(-h - 2.0), _LARGEST_LOG_SCALE)
         else:
             s = self.log_scale_bound * tf.tanh(h / self.log_scale_bound)
         return s, t, tf.reduce_sum(s, list(range(1, s.shape.rank)))

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfflows import plots
@@ -81,14 +82,42 @@ class Backup(keras.callbacks.Callback):
             if older != path:
                 older.unlink()
 
+    def epochs_done(self) -> int:
+        """Whole epochs in the newest backup, 0 without one."""
+        files = self.folder.glob("epoch_*.weights.h5")
+        return max((int(path.name[6:].split(".")[0]) for path in files), default=0)
+
     def restore(self, model) -> int:
         """Load the newest backup into a compiled model; returns its number of whole epochs."""
-        epochs = {int(path.name[6:].split(".")[0]): path for path in self.folder.glob("epoch_*")}
-        if not epochs:
-            return 0
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(epochs[max(epochs)])
-        return max(epochs)
+        epochs = self.epochs_done()
+        if epochs:
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(self.folder / f"epoch_{epochs}.weights.h5")
+        return epochs
+
+
+class StepCounter(keras.callbacks.Callback):
+    """Counts steps, to tell where training broke off."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._step = epoch + 1, 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step = batch + 2
+
+    def where(self, model) -> str:
+        """Epoch and step that did not end, and weights that are not finite, if there are."""
+        weights = model.weights
+        bad = [weight.path for weight in weights if not _is_finite(weight)]
+        which = (
+            f" (not finite: {len(bad)} of {len(weights)} weights, first {bad[0]})" if bad else ""
+        )
+        return f"in epoch {self._epoch}, step {self._step}{which}"
+
+
+def _is_finite(weight) -> bool:
+    values = weight.numpy()
+    return values.dtype.kind != "f" or bool(np.all(np.isfinite(values)))
 
 
 def save_whole(model, path: Path):

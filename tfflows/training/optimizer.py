@@ -13,9 +13,10 @@ class FusedAdamW(keras.optimizers.AdamW):
         m <- beta_1 m + (1 - beta_1) g,  v <- beta_2 v + (1 - beta_2) g^2
         w <- w - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
 
-    The result is the same. Deep flows have hundreds of small weights, and Keras's twenty operations
+    The update is the same. Deep flows have hundreds of small weights, and Keras's twenty operations
     for each take longer to trace than the flow itself. Arguments as for `keras.optimizers.AdamW`,
-    but for `amsgrad`.
+    but for `amsgrad`; the moving average of the weights (`use_ema`) differs, it starts with a
+    momentum of min(`ema_momentum`, t / (t + 9)) at step t, so that short runs forget their start.
 
     Raises:
         ValueError: for `amsgrad=True`.
@@ -49,3 +50,13 @@ class FusedAdamW(keras.optimizers.AdamW):
             epsilon=self.epsilon,
             grad=tf.cast(tf.convert_to_tensor(gradient), variable.dtype),
         )
+
+    def _update_model_variables_moving_average(self, trainable_variables):
+        if self.use_ema:
+            step = tf.cast(self.iterations, tf.float32)
+            momentum = tf.minimum(self.ema_momentum, step / (step + 9))
+            averages = self._model_variables_moving_average
+            for variable, average in zip(trainable_variables, averages, strict=True):
+                if average is not None:
+                    new = 1 - tf.cast(momentum, variable.dtype)
+                    average.assign_add(new * (variable - average))

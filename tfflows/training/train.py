@@ -25,6 +25,7 @@ from tfflows.training.callbacks import (
     BestWeights,
     Progress,
     SampleGrid,
+    StepCounter,
     tensorboard_is_installed,
     write_whole,
 )
@@ -34,6 +35,12 @@ from tfflows.training.recipe import Recipe
 from tfflows.training.schedule import WarmupHoldDecay
 
 BEST = "best.weights.h5"
+_REWINDS = "rewinds.json"
+_MOST_REWINDS = 3
+
+
+class _DivergedError(ValueError):
+    """Training met a loss that is not finite."""
 
 
 def train(
@@ -50,6 +57,9 @@ def train(
     if TensorBoard is installed. Called again after a kill, it goes on from the last whole epoch;
     called again after the end, it only loads the result.
 
+    Where a loss is not finite, training goes back to the last whole epoch and on with half the
+    learning rate, up to three times; `rewinds.json` says so, and `run.json` has it at the end.
+
     Args:
         recipe: what to train and how.
         folder: of this run.
@@ -61,7 +71,8 @@ def train(
 
     Raises:
         ValueError: if the replicas cannot share a batch equally, the folder holds a run of another
-            recipe, or as the data and flow do.
+            recipe, training diverges once more after three rewinds (or at once, with several
+            workers), or as the data and flow do.
         OSError: if the folder cannot be written.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -75,8 +86,14 @@ def train(
     data = data or recipe.load_data()
     with strategy.scope():
         flow = recipe.build_flow(data)
-        if not (folder / "run.json").is_file():
-            _fit(recipe, folder, data, flow, write)
+        while not (folder / "run.json").is_file():
+            try:
+                _fit(recipe, folder, data, flow, write)
+            except _DivergedError as error:
+                if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+                    raise
+                _rewind(recipe, folder, error, write)
+                flow = recipe.build_flow(data)
     if num_replicas > 1:
         # Its weights can be read without the other workers.
         flow = recipe.build_flow(data)
@@ -105,6 +122,27 @@ def _run_folder(folder, recipe: Recipe, writes: bool) -> Path:
     return folder
 
 
+def _rewind(recipe, folder, error, write):
+    """Note that training starts over from its backup with half the learning rate, or give up."""
+    rewinds = _read_rewinds(folder)
+    if len(rewinds) == _MOST_REWINDS:
+        rate = recipe.learning_rate * 0.5 ** len(rewinds)
+        raise ValueError(
+            f"{error} This was at a learning rate of {rate:g}, after {len(rewinds)} rewinds that "
+            "halved it each: lower the recipe's learning_rate, or set its global_clipnorm."
+        ) from error
+    epoch = Backup(folder / "backup").epochs_done()
+    rewinds.append({"after_epoch": epoch, "reason": str(error)})
+    write_whole(folder / _REWINDS, json.dumps(rewinds, indent=2) + "\n")
+    rate = recipe.learning_rate * 0.5 ** len(rewinds)
+    write(f"{error} Back to the end of epoch {epoch}, with a learning rate of {rate:g}.")
+
+
+def _read_rewinds(folder) -> list[dict]:
+    file = folder / _REWINDS
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+
+
 def _fit(recipe, folder, data, flow, write):
     strategy = flow.distribute_strategy
     if len(data.train) < recipe.batch_size:
@@ -115,7 +153,7 @@ def _fit(recipe, folder, data, flow, write):
     settings = {"batch_size": recipe.batch_size, "labels": recipe.conditional}
     steps_per_epoch = len(data.train) // recipe.batch_size
     schedule = WarmupHoldDecay(
-        recipe.learning_rate,
+        recipe.learning_rate * 0.5 ** len(_read_rewinds(folder)),
         recipe.epochs * steps_per_epoch,
         recipe.warmup_steps,
         None if recipe.decay_epochs is None else recipe.decay_epochs * steps_per_epoch,
@@ -158,6 +196,7 @@ def _fit(recipe, folder, data, flow, write):
     # To read the weights takes all workers, to keep them one.
     scratch = None if is_chief(strategy) else tempfile.TemporaryDirectory()
     own = folder if scratch is None else Path(scratch.name)
+    counter = StepCounter()
     try:
         flow.fit(
             distributed(strategy, flow.check_data(batches)),
@@ -166,22 +205,20 @@ def _fit(recipe, folder, data, flow, write):
             epochs=recipe.epochs,
             steps_per_epoch=steps_per_epoch,
             validation_steps=math.ceil(len(shared.validation) / recipe.batch_size),
-            callbacks=_callbacks(recipe, folder, own, flow, write),
+            callbacks=[counter, *_callbacks(recipe, folder, own, flow, write)],
             verbose=0,
             shuffle=False,
         )
     except tf.errors.InvalidArgumentError as error:
-        raise ValueError(f"Training stopped: {error.message.splitlines()[0]}") from error
+        message = error.message.splitlines()[0].rstrip(".")
+        raise _DivergedError(f"Training stopped {counter.where(flow)}: {message}.") from error
     finally:
         if scratch is not None:
             scratch.cleanup()
     wait_for_workers(strategy)
     rows = _read_log(log)
     if len(rows) < recipe.epochs:
-        raise ValueError(
-            f"Training diverged in epoch {len(rows) + 1}: its loss is not finite. Lower the "
-            "recipe's learning_rate or set its global_clipnorm."
-        )
+        raise _DivergedError(f"Training diverged {counter.where(flow)}: its loss is not finite.")
     if is_chief(strategy):
         _finish(folder, rows, backup)
     wait_for_workers(strategy)
@@ -203,6 +240,7 @@ def _finish(folder, rows, backup):
         "validation_nll": best_row["val_nll"],
         "seconds": round(sum(row["seconds"] for row in rows), 1),
         "hardware": _hardware(),
+        "rewinds": _read_rewinds(folder),
     }
     write_whole(folder / "run.json", json.dumps(summary, indent=2) + "\n")
     shutil.rmtree(backup.folder)
