@@ -43,6 +43,8 @@ def card_text(facts: dict, recipe, flow) -> str:
         for name, caption in facts["pictures"].items()
     )
     picture = "\n![samples](samples.png)\n" if plots.can_draw(flow) else ""
+    if picture and facts["temperature"] != 1:
+        picture += f"\nSamples at temperature {facts['temperature']:g}.\n"
     return f"""# {facts["name"]}
 
 {facts["summary"]}

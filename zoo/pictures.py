@@ -17,7 +17,7 @@ STRENGTHS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 _TEMPERATURE = 0.7
 _SEED = 0
 # Encoded for the direction of an attribute.
-_MOST_EXAMPLES = 8192
+_MOST_EXAMPLES = 4096
 
 
 def draw(flow, data, folder: Path) -> dict[str, str]:

@@ -14,10 +14,14 @@ import numpy as np
 from zoo.cards import card_text, figure, minutes
 from zoo.catalog import MODELS
 from zoo.loading import WEIGHTS, sha256_of
+from zoo.reference import LARGE
 
-_NUM_DRAWS = 10
 _NUM_FEW = 256
 _NUM_IMPORTANCE_SAMPLES = 16
+# Draws of the dequantisation noise, and images for the importance-weighted bound; and both for
+# images of more than `reference.LARGE` values, which take minutes.
+_NUM_DRAWS, _NUM_BOUND = 10, 256
+_NUM_LARGE_DRAWS, _NUM_LARGE_BOUND = 2, 64
 _TEMPERATURES = (1.0, 0.7)
 # The Gaussian's covariance has as many rows.
 _MOST_DIMS_OF_BASELINE = 2048
@@ -32,6 +36,7 @@ def publish(
     folder=None,
     data=None,
     licence: str = "Apache-2.0",
+    temperature: float = 1.0,
 ) -> Path:
     """Measure a trained flow on the test split and write its entry.
 
@@ -51,6 +56,7 @@ def publish(
         folder: to write, by default the package's own `zoo/models/NAME`.
         data: instead of loading the recipe's data set.
         licence: of the weights and of the pictures of samples.
+        temperature: of `samples.png`; the card says it.
 
     Raises:
         FileNotFoundError: if the run is not finished.
@@ -85,7 +91,7 @@ def publish(
         tensors |= reference.served(flow, tensors, log_probs)
         np.savez_compressed(entry / "reference.npz", **tensors)
         if plots.can_draw(flow):
-            plots.save_samples(flow, entry / "samples.png")
+            plots.save_samples(flow, entry / "samples.png", temperature=temperature)
         shows_images = len(data.event_shape) == 3 and not flow.is_conditional
         facts = {
             "name": name,
@@ -93,6 +99,7 @@ def publish(
             "source": source,
             "published": published or {},
             "data": {"name": data.name, "description": data.description},
+            "temperature": temperature,
             "pictures": pictures.draw(flow, data, entry) if shows_images else {},
             **_measure(flow, data, recipe.conditional),
             **(_measure_samples(flow, data) if shows_images else {}),
@@ -155,6 +162,7 @@ def _measure(flow, data, is_conditional: bool) -> dict:
     from tfflows.data import toy
 
     x, y = data.test
+    num_draws = _NUM_LARGE_DRAWS if _is_large(data) else _NUM_DRAWS
     context = y if is_conditional else None
     ignoring = ", ignoring the class" if is_conditional else ""
     baselines = {}
@@ -172,11 +180,15 @@ def _measure(flow, data, is_conditional: bool) -> dict:
     return {
         "split": "test",
         "num_bits": data.num_bits,
-        "likelihood": dataclasses.asdict(evaluate.likelihood(flow, x, context, _NUM_DRAWS)),
+        "likelihood": dataclasses.asdict(evaluate.likelihood(flow, x, context, num_draws)),
         "baselines": baselines,
         "round_trip_error": evaluate.round_trip_error(flow, points, few_context),
         "round_trip_examples": len(points),
     }
+
+
+def _is_large(data) -> bool:
+    return math.prod(data.event_shape) > LARGE
 
 
 def _measure_samples(flow, data) -> dict:
@@ -198,7 +210,8 @@ def _measure_samples(flow, data) -> dict:
         _, distances = nearest_neighbours(images, data.train.x)
         per_value = distances[:, 0] / math.sqrt(math.prod(data.event_shape))
         nearest[name] = {"smallest": per_value.min(), "median": float(np.median(per_value))}
-    bound = evaluate.importance_weighted(flow, x, num_samples=_NUM_IMPORTANCE_SAMPLES)
+    num_bound = _NUM_LARGE_BOUND if _is_large(data) else _NUM_BOUND
+    bound = evaluate.importance_weighted(flow, x[:num_bound], num_samples=_NUM_IMPORTANCE_SAMPLES)
     return {
         "importance_weighted": dataclasses.asdict(bound),
         "sliced_wasserstein": {

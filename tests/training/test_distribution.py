@@ -5,9 +5,11 @@ import os
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from training_runs import read_log, silent, tiny_data, tiny_recipe
 
 from tfflows import training
@@ -15,6 +17,7 @@ from tfflows.training import train
 
 _WORKER = """
 import sys
+from types import SimpleNamespace
 from tfflows import training
 
 recipe, data, folder, workers, index = sys.argv[1:]
@@ -130,3 +133,18 @@ def test_bad_workers(workers, index, message, no_cluster):
     with pytest.raises(ValueError, match=message):
         training.set_workers(workers, index)
     assert os.environ["TF_CONFIG"] == "{}"
+
+
+@pytest.mark.parametrize("has_chief", [False, True])
+def test_one_process_of_a_cluster_is_the_chief(has_chief):
+    jobs = {"chief": ["a:1"], "worker": ["b:1", "c:1"]} if has_chief else {"worker": ["b:1", "c:1"]}
+
+    def is_chief(task_type, task_id):
+        resolver = SimpleNamespace(
+            cluster_spec=lambda: tf.train.ClusterSpec(jobs), task_type=task_type, task_id=task_id
+        )
+        return training.is_chief(SimpleNamespace(cluster_resolver=resolver))
+
+    assert is_chief("worker", 0) == (not has_chief)
+    assert is_chief("chief", 0) == has_chief
+    assert not is_chief("worker", 1)

@@ -35,7 +35,8 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
     """
     if name not in STRATEGIES:
         raise ValueError(f"strategy must be one of {STRATEGIES}, but found {name!r}.")
-    workers = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {}).get("worker", [])
+    cluster = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
+    workers = cluster.get("chief", []) + cluster.get("worker", [])
     if name == "multi_worker" and not workers:
         raise ValueError(
             "The strategy 'multi_worker' needs the environment variable TF_CONFIG, which names the "
@@ -87,9 +88,12 @@ def set_workers(workers: Sequence[str], index: int) -> None:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes files: the worker 0, or the only one."""
+    """Whether this process writes the files: the chief, without one worker 0, or the only one."""
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.cluster_spec() or resolver.task_id == 0
+    if resolver is None or not resolver.cluster_spec():
+        return True
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    return resolver.task_type == ("chief" if has_chief else "worker") and resolver.task_id == 0
 
 
 def wait_for_workers(strategy: tf.distribute.Strategy) -> None:
