@@ -214,6 +214,7 @@ def _measure_samples(flow, data) -> dict:
     bound = evaluate.importance_weighted(flow, x[:num_bound], num_samples=_NUM_IMPORTANCE_SAMPLES)
     return {
         "importance_weighted": dataclasses.asdict(bound),
+        "single_draws_of_the_same": dataclasses.asdict(evaluate.likelihood(flow, x[:num_bound])),
         "sliced_wasserstein": {
             name: dataclasses.asdict(evaluate.sliced_wasserstein(x, images[: len(x)]))
             for name, images in compared.items()

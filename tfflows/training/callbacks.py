@@ -99,6 +99,10 @@ class Backup(keras.callbacks.Callback):
 class StepCounter(keras.callbacks.Callback):
     """Counts steps, to tell where training broke off."""
 
+    def __init__(self):
+        super().__init__()
+        self._epoch, self._step = 1, 1
+
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._step = epoch + 1, 1
 

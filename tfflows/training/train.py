@@ -211,7 +211,9 @@ def _fit(recipe, folder, data, flow, write):
         )
     except tf.errors.InvalidArgumentError as error:
         message = error.message.splitlines()[0].rstrip(".")
-        raise _DivergedError(f"Training stopped {counter.where(flow)}: {message}.") from error
+        # What the flow computed should be finite; data that must be are no reason to rewind.
+        kind = _DivergedError if "should be finite" in message else ValueError
+        raise kind(f"Training stopped {counter.where(flow)}: {message}.") from error
     finally:
         if scratch is not None:
             scratch.cleanup()
