@@ -210,7 +210,7 @@ def _fit(recipe, folder, data, flow, write):
             shuffle=False,
         )
     except tf.errors.InvalidArgumentError as error:
-        message = error.message.splitlines()[0].rstrip(".")
+        message = _said(error)
         # What the flow computed should be finite; data that must be are no reason to rewind.
         kind = _DivergedError if "should be finite" in message else ValueError
         raise kind(f"Training stopped {counter.where(flow)}: {message}.") from error
@@ -224,6 +224,15 @@ def _fit(recipe, folder, data, flow, write):
     if is_chief(strategy):
         _finish(folder, rows, backup)
     wait_for_workers(strategy)
+
+
+def _said(error) -> str:
+    """The sentence of a check in a graph, without the traceback that TensorFlow puts before it."""
+    around = ("Graph execution error", "Detected at", "File ", "[[")
+    lines = [line.strip() for line in error.message.splitlines()]
+    sentences = [line for line in lines if line and not line.startswith(around)] or lines
+    found = [line for line in sentences if "finite" in line] or sentences
+    return found[-1].rstrip(".")
 
 
 def _divisible(data: Dataset, num_replicas: int) -> Dataset:
