@@ -14,7 +14,6 @@ import numpy as np
 from zoo.cards import card_text, figure, minutes
 from zoo.catalog import MODELS
 from zoo.loading import WEIGHTS, sha256_of
-from zoo.reference import LARGE
 
 _NUM_FEW = 256
 _NUM_IMPORTANCE_SAMPLES = 16
@@ -188,7 +187,9 @@ def _measure(flow, data, is_conditional: bool) -> dict:
 
 
 def _is_large(data) -> bool:
-    return math.prod(data.event_shape) > LARGE
+    from zoo import reference
+
+    return math.prod(data.event_shape) > reference.LARGE
 
 
 def _measure_samples(flow, data) -> dict:

@@ -46,9 +46,10 @@ def test_the_moving_average_is_what_is_kept(tmp_path, monkeypatch):
     recipe = tiny_recipe(ema_momentum=0.8, epochs=2)
     data = tiny_data()
     flow = train(recipe, tmp_path, data, silent)
-    average = raw[0]  # Keras starts from the weights after the first step
-    for weights in raw[1:]:
-        average = [0.8 * a + 0.2 * w for a, w in zip(average, weights, strict=True)]
+    average = raw[0]
+    for step, weights in enumerate(raw):
+        momentum = min(0.8, step / (step + 9))
+        average = [momentum * a + (1 - momentum) * w for a, w in zip(average, weights, strict=True)]
     for found, expected, last in zip(flow.trainable_weights, average, raw[-1], strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
         assert np.abs(found - last).max() > 1e-5
