@@ -34,7 +34,12 @@ def glow(dtype="float64", **settings):
 def realnvp(levels=2, **settings):
     sizes = {"levels": levels, "width": 4, "num_blocks": 1, "prior_width": 4}
     flow = tfflows.ImageRealNVP(SHAPE, num_bits=8, dtype="float64", **sizes, **settings)
-    return filled(flow)
+    filled(flow)
+    # The last layers of its networks, which multiply by 9 / sqrt(width).
+    for weight in flow.trainable_weights:
+        if "transpose" in weight.path:
+            weight.assign(weight / 9)
+    return flow
 
 
 def nice(**settings):
