@@ -83,12 +83,16 @@ def _of_samples(facts: dict) -> dict[str, str]:
         f"{name} {found['median']:.1f} (smallest {found['smallest']:.1f})"
         for name, found in facts["nearest_training_image"].items()
     )
+    far = facts["samples_out_of_range"]
+    counts = ", ".join(f"{count} at {name}" for name, count in far["counts"].items())
     return {
         f"importance-weighted bound, {bound['num_draws']} draws": f"{figure(bound)}, on "
         f"{bound['num_examples']} of the test images, for which a single draw says "
         f"{facts['single_draws_of_the_same']['bits_per_dim']:.4f}",
         "sliced Wasserstein distance of patches": f"to {num_images} test images, of as many "
         f"{distances}",
+        "samples out of range": f"of {far['num_samples']}, by half the pixels' range or more: "
+        f"{counts}",
         "nearest training image": "median root-mean-square distance over pixels and channels, in "
         f"grey levels: {nearest}. Distances far below those of test images would be copies",
     }

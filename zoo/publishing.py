@@ -221,7 +221,19 @@ def _measure_samples(flow, data) -> dict:
             for name, images in compared.items()
         },
         "nearest_training_image": nearest,
+        "samples_out_of_range": _samples_out_of_range(flow),
     }
+
+
+def _samples_out_of_range(flow) -> dict:
+    """How many samples leave the pixels' range by half its width or more in some pixel."""
+    width, counts = 2.0**flow.num_bits, {}
+    for temperature in (1.0, 0.8):
+        batches = [flow.sample(100, temperature, seed=seed).numpy() for seed in (10, 11)]
+        off_centre = np.abs(np.concatenate(batches) - width / 2)
+        is_far = np.max(off_centre.reshape(200, -1), axis=1) > width
+        counts[f"temperature {temperature:g}"] = int(is_far.sum())
+    return {"num_samples": 200, "counts": counts}
 
 
 def _write_json(path: Path, value: dict) -> None:
