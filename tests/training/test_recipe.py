@@ -133,3 +133,17 @@ def test_the_seed_decides_the_initial_weights():
 
     assert kernels(3) == kernels(3)
     assert kernels(3) != kernels(4)
+
+
+def test_pretraining_differs_from_its_recipe_in_what_it_names():
+    recipe = tiny_recipe(pretraining={"epochs": 5, "loss": "flow_matching"})
+    first = recipe.first_recipe()
+    assert first == tiny_recipe(epochs=5, loss="flow_matching")
+    assert tiny_recipe().first_recipe() is None
+
+
+def test_pretraining_cannot_change_the_flow():
+    with pytest.raises(ValueError, match=r"pretraining changes some of .*found \['config'\]"):
+        tiny_recipe(pretraining={"config": {"hidden": [2]}})
+    with pytest.raises(ValueError, match="epochs must be an integer of at least 1, but found 0"):
+        tiny_recipe(pretraining={"epochs": 0})

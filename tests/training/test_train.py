@@ -198,3 +198,28 @@ def test_a_loss_that_is_not_finite_rewinds(tmp_path, monkeypatch, broken_epoch):
     assert any(f"Back to the end of epoch {broken_epoch}, with" in line for line in lines)
     assert [row["epoch"] for row in read_log(tmp_path / "run")] == [0, 1, 2]
     assert all(np.all(np.isfinite(weight)) for weight in flow.get_weights())
+
+
+def test_a_pretraining_hands_its_best_weights_on(tmp_path):
+    recipe = tiny_recipe(
+        flow="FFJORD",
+        config={"hidden": [8], "solver": "rk4", "num_steps": 3},
+        epochs=2,
+        learning_rate=1e-9,
+        pretraining={"loss": "flow_matching", "epochs": 4, "learning_rate": 0.02},
+    )
+    data, lines = tiny_data(), []
+    flow = train(recipe, tmp_path / "run", data, lines.append)
+    first, second = read_log(tmp_path / "run" / "pretraining"), read_log(tmp_path / "run")
+    assert {"flow_matching", "val_nll"} <= set(first[0]) and "nll" not in first[0]
+    untrained = recipe.build_flow(data)
+    untrained.adapt(data.train.x)
+    assert abs(mean_nll(untrained, data.validation) - second[0]["val_nll"]) > 0.01
+    # The second training hardly moves, so that it shows where it started.
+    assert second[0]["val_nll"] == pytest.approx(min(row["val_nll"] for row in first), rel=1e-4)
+    assert mean_nll(flow, data.validation) == pytest.approx(second[0]["val_nll"], rel=1e-4)
+    summary = read_summary(tmp_path / "run")
+    assert summary["pretraining"]["epochs"] == 4 and summary["epochs"] == 2
+    seconds = sum(row["seconds"] for row in first + second)
+    assert summary["seconds"] == pytest.approx(seconds, abs=0.2)
+    assert "loss" in lines[1] and "validation nll" in lines[1]

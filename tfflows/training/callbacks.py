@@ -154,12 +154,15 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs["seconds"] = time.perf_counter() - self._start
-        name = "bits_per_dim" if "bits_per_dim" in logs else "nll"
+        name = "bits_per_dim" if "val_bits_per_dim" in logs else "nll"
+        # Another loss than the likelihood is logged alone in training.
+        trained = f"{name} {logs[name]:.4f}" if name in logs else f"loss {logs['loss']:.4f}"
+        measured = f"validation {name} " if name not in logs else "validation "
         epochs = self.params["epochs"]
         done = (epoch + 1) * 20 // epochs
         self._write(
-            f"[{'#' * done}{'.' * (20 - done)}] epoch {epoch + 1}/{epochs}  {name} "
-            f"{logs[name]:.4f}  validation {logs['val_' + name]:.4f}  {logs['seconds']:.1f} s, "
+            f"[{'#' * done}{'.' * (20 - done)}] epoch {epoch + 1}/{epochs}  {trained}  "
+            f"{measured}{logs['val_' + name]:.4f}  {logs['seconds']:.1f} s, "
             f"about {logs['seconds'] * (epochs - epoch - 1):.0f} s left"
         )
 

@@ -32,6 +32,10 @@ class Recipe:
         weight_decay: AdamW's decoupled decay of the networks' kernels.
         global_clipnorm: largest norm of the whole gradient, `None` for no clipping.
         jit_compile: compile the step with XLA, which pays for small networks.
+        loss: what the flow's `compile` takes as `loss`, e.g. `"flow_matching"` of `FFJORD`; `None`
+            for what it does by itself, maximum likelihood.
+        pretraining: what is different in a first training, whose best weights this one starts from,
+            e.g. `{"loss": "flow_matching", "epochs": 50}`; `None` for no such training.
         seed: of the initial weights, the order of the data and the noise.
         expected: the figure that the recipe should reach, and where it comes from.
         cost: what it takes, e.g. "4 minutes on 2 CPU cores".
@@ -52,13 +56,16 @@ class Recipe:
     weight_decay: float = 0.0
     global_clipnorm: float | None = None
     jit_compile: bool = False
+    loss: str | None = None
+    pretraining: dict | None = None
     seed: int = 0
     expected: str = field(default="", compare=False)
     cost: str = field(default="", compare=False)
 
     def __post_init__(self):
         # As JSON would give it back, so that a recipe equals its file.
-        object.__setattr__(self, "config", json.loads(json.dumps(self.config)))
+        for name in ("config", "pretraining"):
+            object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
         positive = {"epochs": self.epochs, "batch_size": self.batch_size}
         for name, value in positive.items():
             if not isinstance(value, int) or value < 1:
@@ -69,6 +76,25 @@ class Recipe:
             raise ValueError(
                 f"A recipe's learning_rate must be positive, but found {self.learning_rate!r}."
             )
+        self._check_pretraining()
+
+    def _check_pretraining(self):
+        if self.pretraining is None:
+            return
+        fixed = ("flow", "data", "config", "num_bits", "conditional", "pretraining")
+        allowed = {f.name for f in dataclasses.fields(self)}.difference(fixed)
+        unknown = sorted(set(self.pretraining) - allowed)
+        if unknown:
+            raise ValueError(
+                f"A recipe's pretraining changes some of {sorted(allowed)}, but found {unknown}."
+            )
+        self.first_recipe()
+
+    def first_recipe(self) -> Recipe | None:
+        """The recipe of the pretraining, or `None` if there is none."""
+        if self.pretraining is None:
+            return None
+        return self.replace(**self.pretraining, pretraining=None)
 
     @classmethod
     def from_file(cls, path) -> Recipe:

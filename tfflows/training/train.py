@@ -59,6 +59,7 @@ def train(
 
     Where a loss is not finite, training goes back to the last whole epoch and on with half the
     learning rate, up to three times; `rewinds.json` says so, and `run.json` has it at the end.
+    A recipe's pretraining is a run of its own in the folder `pretraining/`, whose time counts.
 
     Args:
         recipe: what to train and how.
@@ -84,8 +85,12 @@ def train(
         )
     folder = _run_folder(folder, recipe, is_chief(strategy))
     data = data or recipe.load_data()
+    start = None
+    if recipe.pretraining is not None:
+        start = folder / "pretraining"
+        train(recipe.first_recipe(), start, data, write, strategy)
     with strategy.scope():
-        flow = recipe.build_flow(data)
+        flow = _start(recipe, data, start)
         while not (folder / "run.json").is_file():
             try:
                 _fit(recipe, folder, data, flow, write)
@@ -93,11 +98,19 @@ def train(
                 if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
                     raise
                 _rewind(recipe, folder, error, write)
-                flow = recipe.build_flow(data)
+                flow = _start(recipe, data, start)
     if num_replicas > 1:
         # Its weights can be read without the other workers.
         flow = recipe.build_flow(data)
     flow.load_weights(folder / BEST)
+    return flow
+
+
+def _start(recipe, data, pretraining: Path | None) -> Flow:
+    """A new flow, with the weights of its pretraining if it had one."""
+    flow = recipe.build_flow(data)
+    if pretraining is not None:
+        flow.load_weights(pretraining / BEST)
     return flow
 
 
@@ -169,7 +182,8 @@ def _fit(recipe, folder, data, flow, write):
     optimizer.exclude_from_weight_decay(
         var_list=[weight for weight in flow.trainable_weights if weight.name != "kernel"]
     )
-    flow.compile(optimizer, jit_compile=recipe.jit_compile)
+    loss = {} if recipe.loss is None else {"loss": recipe.loss}
+    flow.compile(optimizer, jit_compile=recipe.jit_compile, **loss)
     if flow.transform.needs_adapt:
         # Random examples know the statistics better than the first batch.
         x, y = flow.examples_to_adapt_to(data.train.x, data.train.y if recipe.conditional else None)
@@ -245,13 +259,17 @@ def _divisible(data: Dataset, num_replicas: int) -> Dataset:
 
 def _finish(folder, rows, backup):
     best_row = min(rows, key=lambda row: row["val_nll"])
+    pretraining = folder / "pretraining" / "run.json"
+    first = json.loads(pretraining.read_text()) if pretraining.is_file() else {}
+    seconds = first.get("seconds", 0) + sum(row["seconds"] for row in rows)
     summary = {
         "epochs": len(rows),
         "best_epoch": int(best_row["epoch"]) + 1,
         "validation_nll": best_row["val_nll"],
-        "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "seconds": round(seconds, 1),
         "hardware": _hardware(),
         "rewinds": _read_rewinds(folder),
+        **({"pretraining": first} if first else {}),
     }
     write_whole(folder / "run.json", json.dumps(summary, indent=2) + "\n")
     shutil.rmtree(backup.folder)
