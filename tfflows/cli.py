@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tfflows import cli_edit
-from tfflows.cli_inputs import flow_of, output_of, source_of, temperatures
+from tfflows.cli_inputs import export_of, flow_of, output_of, source_of, temperatures
 
 _DESCRIPTION = "Normalizing flows: sample, edit, train, measure and export."
 
@@ -180,16 +180,7 @@ def _verify(arguments):
 
 
 def _export(arguments):
-    if arguments.name.endswith(".keras"):
-        from tfflows import export
-
-        name = Path(arguments.name).stem
-        path = export.version_path(arguments.directory, name, arguments.version)
-        path = export.save(flow_of(arguments.name), path)
-    else:
-        import zoo
-
-        path = zoo.export(arguments.name, arguments.directory, arguments.version)
+    path = export_of(arguments.name, arguments.directory, arguments.version)
     print(f"SavedModel: {path.resolve()}")
 
 

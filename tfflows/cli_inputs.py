@@ -1,4 +1,4 @@
-"""What the verbs of the command line are given: flows, data, images and the files to write."""
+"""What the verbs of the command line are given: flows, exports, data, images, files to write."""
 
 from __future__ import annotations
 
@@ -28,6 +28,23 @@ def flow_of(name: str):
     if not isinstance(flow, tfflows.flow.Flow):
         raise ValueError(f"{name} holds a {type(flow).__name__}, not a flow.")
     return flow
+
+
+def export_of(name: str, directory, version: int = 1) -> Path:
+    """The SavedModel that is written of the same to `directory/NAME/version/`.
+
+    Raises:
+        ValueError: as `flow_of` does, or for a version below 1.
+        OSError: if that version exists, or the folder cannot be written.
+    """
+    if not name.endswith(".keras"):
+        import zoo
+
+        return zoo.export(name, directory, version)
+    from tfflows import export
+
+    path = export.version_path(directory, Path(name).stem, version)
+    return export.save(flow_of(name), path)
 
 
 def image_flow_of(name: str):
