@@ -215,3 +215,18 @@ def test_errors_of_a_good_flow_are_small():
     x, y = np.random.default_rng(0).normal(size=(6, 4)), [0, 1, 0, 1, 1, 0]
     assert evaluate.round_trip_error(flow, x, y) < 1e-5
     assert evaluate.log_det_error(flow, x, y) < 1e-5
+
+
+def test_estimated_log_dets_are_named_and_give_no_importance_weighted_bound():
+    roulette = {"kind": "roulette", "terms": 3}
+    flow = tfflows.ResidualFlow((2, 2, 1), 1, (8,), num_bits=2, evaluation=roulette)
+    x = np.random.default_rng(0).integers(4, size=(6, 2, 2, 1))
+    assert evaluate.likelihood(flow, x).estimator == (
+        "uniform dequantisation bound, log-det by roulette of 3 terms and a tail of mean 1, 1 "
+        "sample"
+    )
+    with pytest.raises(ValueError, match="needs computed log-dets, but .* roulette of 3 terms"):
+        evaluate.importance_weighted(flow, x)
+    continuous = tfflows.FFJORD((2,), hidden=(4,), solver="rk4", trace="gaussian")
+    found = evaluate.likelihood(continuous, np.zeros([3, 2]))
+    assert found.estimator == "log-det by Hutchinson's trace with one gaussian draw"

@@ -237,6 +237,11 @@ class Flow(FlowInputs, keras.Model):
         """The flow as a `tfd.TransformedDistribution` over continuous x."""
         return tfd.TransformedDistribution(self.base, self.bijector)
 
+    @property
+    def log_det_estimator(self) -> str | None:
+        """How `log_prob` estimates log-dets; `None` for a flow that computes them."""
+        return self.transform.log_det_estimator
+
     # Keras's side.
 
     def adapt(self, x, context=None, seed=None):

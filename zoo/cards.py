@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from zoo import diagnostics
+
 
 def card_text(facts: dict, recipe, flow) -> str:
     """The card, in Markdown, of what `metadata.json` says."""
@@ -24,6 +26,7 @@ def card_text(facts: dict, recipe, flow) -> str:
             for name, value in facts["published"].items()
         },
         "estimator": _estimator(facts),
+        **diagnostics.rows(facts.get("diagnostics", {})),
         **_of_samples(facts),
         "parameters": f"{facts['parameters']:,}",
         "training": f"{training['epochs']} epochs, best on validation: epoch "
@@ -74,7 +77,7 @@ def _of_samples(facts: dict) -> dict[str, str]:
     """Rows of the table on what only image entries measure."""
     if "sliced_wasserstein" not in facts:
         return {}
-    bound = facts["importance_weighted"]
+    bound = facts.get("importance_weighted")
     distances = "; ".join(
         f"{name} {found['mean']:.3f}" for name, found in facts["sliced_wasserstein"].items()
     )
@@ -85,10 +88,14 @@ def _of_samples(facts: dict) -> dict[str, str]:
     )
     far = facts["samples_out_of_range"]
     counts = ", ".join(f"{count} at {name}" for name, count in far["counts"].items())
+    bounds = {}
+    if bound is not None:
+        bounds[f"importance-weighted bound, {bound['num_draws']} draws"] = (
+            f"{figure(bound)}, on {bound['num_examples']} of the test images, for which a single "
+            f"draw says {facts['single_draws_of_the_same']['bits_per_dim']:.4f}"
+        )
     return {
-        f"importance-weighted bound, {bound['num_draws']} draws": f"{figure(bound)}, on "
-        f"{bound['num_examples']} of the test images, for which a single draw says "
-        f"{facts['single_draws_of_the_same']['bits_per_dim']:.4f}",
+        **bounds,
         "sliced Wasserstein distance of patches": f"to {num_images} test images, of as many "
         f"{distances}",
         "samples out of range": f"of {far['num_samples']}, by half the pixels' range or more: "
@@ -113,14 +120,22 @@ def _training(recipe) -> str:
     warmup = f" after {recipe.warmup_steps:,} steps of warm-up" if recipe.warmup_steps else ""
     decay = "" if recipe.decay_epochs is None else f" over the last {recipe.decay_epochs} epochs"
     flips = " Half of the training images are mirrored." if recipe.flip else ""
+    pretraining = ""
+    if recipe.pretraining is not None:
+        first = recipe.first_recipe()
+        loss = "" if first.loss is None else f" with the loss {first.loss}"
+        pretraining = (
+            f"Pretraining{loss}: {first.epochs} epochs, batch {first.batch_size}, learning rate "
+            f"{first.learning_rate:g}. Then "
+        )
     average = ""
     if recipe.ema_momentum is not None:
         average = f"the moving average ({recipe.ema_momentum}) at the end of "
     return (
-        f"AdamW with learning rate {recipe.learning_rate:g}{warmup}, along a cosine to 0{decay}, "
-        f"weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, {recipe.epochs} epochs, "
-        f"seed {recipe.seed}.{flips} The weights are those of {average}the epoch with the lowest "
-        "validation loss."
+        f"{pretraining}AdamW with learning rate {recipe.learning_rate:g}{warmup}, along a cosine "
+        f"to 0{decay}, weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, "
+        f"{recipe.epochs} epochs, seed {recipe.seed}.{flips} The weights are those of {average}the "
+        "epoch with the lowest validation loss."
     )
 
 
@@ -153,14 +168,18 @@ def figure(likelihood: dict) -> str:
 
 
 def _estimator(facts: dict) -> str:
+    by = facts["likelihood"]["estimator"].partition("log-det by ")[2]
+    bias = "biased" if by.startswith("truncated") else "without bias"
+    log_det = f"; log-det by {by}, {bias}" if by else ""
     if facts["num_bits"] is None:
-        return "exact log-density; mean and standard error over the examples"
+        density = "log-density" if by else "exact log-density"
+        return f"{density}{log_det}; mean and standard error over the examples"
     draws = facts["likelihood"]["num_draws"]
     gaussian = ""
     if facts["baselines"]:
         gaussian = ". The Gaussian is fitted to dequantised images too, and measured with one draw"
     return (
         f"uniform dequantisation of {facts['num_bits']}-bit pixels, {draws} draws per image, an "
-        "upper bound of the discrete negative log-likelihood; mean and standard error over the "
-        f"images{gaussian}"
+        f"upper bound of the discrete negative log-likelihood{log_det}; mean and standard error "
+        f"over the images{gaussian}"
     )

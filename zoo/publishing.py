@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo import diagnostics
 from zoo.cards import card_text, figure, minutes
 from zoo.catalog import MODELS
 from zoo.loading import WEIGHTS, sha256_of
@@ -183,6 +184,7 @@ def _measure(flow, data, is_conditional: bool) -> dict:
         "baselines": baselines,
         "round_trip_error": evaluate.round_trip_error(flow, points, few_context),
         "round_trip_examples": len(points),
+        "diagnostics": diagnostics.diagnose(flow, points, few_context),
     }
 
 
@@ -212,10 +214,16 @@ def _measure_samples(flow, data) -> dict:
         per_value = distances[:, 0] / math.sqrt(math.prod(data.event_shape))
         nearest[name] = {"smallest": per_value.min(), "median": float(np.median(per_value))}
     num_bound = _NUM_LARGE_BOUND if _is_large(data) else _NUM_BOUND
-    bound = evaluate.importance_weighted(flow, x[:num_bound], num_samples=_NUM_IMPORTANCE_SAMPLES)
+    found = {}
+    # Of estimated log-dets it would be no bound.
+    if flow.log_det_estimator is None:
+        few, num_samples = x[:num_bound], _NUM_IMPORTANCE_SAMPLES
+        bound = evaluate.importance_weighted(flow, few, num_samples=num_samples)
+        found["importance_weighted"] = dataclasses.asdict(bound)
+        single = evaluate.likelihood(flow, few)
+        found["single_draws_of_the_same"] = dataclasses.asdict(single)
     return {
-        "importance_weighted": dataclasses.asdict(bound),
-        "single_draws_of_the_same": dataclasses.asdict(evaluate.likelihood(flow, x[:num_bound])),
+        **found,
         "sliced_wasserstein": {
             name: dataclasses.asdict(evaluate.sliced_wasserstein(x, images[: len(x)]))
             for name, images in compared.items()

@@ -25,7 +25,8 @@ class Likelihood:
         num_draws: dequantisation draws for each example; 0 for continuous data.
         estimator: what `nll` is: `"exact"`, or a bound from above on that of the discrete image:
             `"uniform dequantisation bound"`, `"variational dequantisation bound"` or, tighter,
-            either of them `", importance-weighted"`.
+            either of them `", importance-weighted"`. If the flow estimates its log-dets, it says
+            how.
     """
 
     nll: float
@@ -59,10 +60,14 @@ class Likelihood:
         cls, flow: Flow, log_weights: np.ndarray, importance: bool = False
     ) -> Likelihood:
         """Summary of what `tfflows.evaluate.log_weights` returned for a flow."""
+        estimated = flow.log_det_estimator
         if flow.num_bits is None:
-            return cls.of(-log_weights[0], None, 0)
+            name = "exact" if estimated is None else f"log-det by {estimated}"
+            return cls.of(-log_weights[0], None, 0, name)
         noise = "uniform" if flow.dequantizer is None else "variational"
         estimator = f"{noise} dequantisation bound"
+        if estimated is not None:
+            estimator += f", log-det by {estimated}"
         if importance:
             estimator += ", importance-weighted"
             nll = math.log(len(log_weights)) - np.logaddexp.reduce(log_weights, axis=0)
@@ -121,7 +126,8 @@ def importance_weighted(
         flow, x, context, seed, batch_size: see `likelihood`; equal seeds give the same draws.
 
     Raises:
-        ValueError: if the flow is not one of images, and as `likelihood` does.
+        ValueError: if the flow is not one of images, if it estimates its log-dets, whose errors
+            the logarithm of a mean would count as likelihood, and as `likelihood` does.
 
     Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016; Ho, Chen,
     Srinivas, Duan and Abbeel, "Flow++", 2019, whose code evaluates with k = 4096.
@@ -137,6 +143,11 @@ def importance_weighted(
         raise ValueError(
             f"The importance-weighted bound is for image flows, but {flow.name} has no num_bits: "
             "its likelihood is exact."
+        )
+    if flow.log_det_estimator is not None:
+        raise ValueError(
+            f"The importance-weighted bound needs computed log-dets, but {flow.name} estimates "
+            f"them by {flow.log_det_estimator}."
         )
     weights = log_weights(flow, x, context, num_samples, seed, batch_size)
     return Likelihood.of_log_weights(flow, weights, importance=True)

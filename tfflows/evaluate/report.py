@@ -62,7 +62,8 @@ def report(
     if flow.num_bits is not None:
         weights = log_weights(flow, x, context, num_samples, seed)
         yield _line(Likelihood.of_log_weights(flow, weights))
-        yield _line(Likelihood.of_log_weights(flow, weights, importance=True))
+        if flow.log_det_estimator is None:
+            yield _line(Likelihood.of_log_weights(flow, weights, importance=True))
     points = x
     if flow.num_bits is not None:
         points = dequantize(x, flow.num_bits, seed, flow.compute_dtype)

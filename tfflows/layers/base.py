@@ -72,6 +72,11 @@ class InvertibleLayer(keras.layers.Layer):
         """Whether the layer has data-dependent state that was not set yet."""
         return False
 
+    @property
+    def log_det_estimator(self) -> str | None:
+        """How the log-det is estimated outside of training; `None` if it is computed."""
+        return None
+
     # What users call.
 
     def forward_and_log_det(self, z, context=None, training=False):
@@ -218,6 +223,12 @@ class DataDependentLayer(InvertibleLayer):
     def needs_adapt(self):
         self._require_built("ask whether it needs adapt")
         return not bool(self.adapted.numpy())
+
+
+def first_estimator(layers) -> str | None:
+    """The log-det estimator of the first layer that has one."""
+    found = (layer.log_det_estimator for layer in layers)
+    return next((estimator for estimator in found if estimator is not None), None)
 
 
 def zero_log_det(x):

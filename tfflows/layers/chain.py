@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.base import InvertibleLayer, first_estimator
 from tfflows.layers.memory import inverse_in_little_memory, require_memory_mode
 
 
@@ -91,6 +91,10 @@ class Chain(InvertibleLayer):
     @property
     def needs_adapt(self):
         return any(layer.needs_adapt for layer in self.layers)
+
+    @property
+    def log_det_estimator(self):
+        return first_estimator(self.layers)
 
     def _forward(self, z, context, training):
         total = 0.0

@@ -201,6 +201,10 @@ class ContinuousLayer(InvertibleLayer):
             self.network.build(z_shape, **context)
         super().build(z_shape, context_shape)
 
+    @property
+    def log_det_estimator(self):
+        return None if self.trace == "exact" else f"Hutchinson's trace with one {self.trace} draw"
+
     def _forward(self, z, context, training):
         return self._integrate(z, *self.interval, context, training)
 

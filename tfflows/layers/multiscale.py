@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.base import InvertibleLayer, first_estimator
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -119,6 +119,10 @@ class MultiScale(InvertibleLayer):
     @property
     def needs_adapt(self):
         return any(level.needs_adapt for level in self.levels)
+
+    @property
+    def log_det_estimator(self):
+        return first_estimator(self.levels)
 
     def _forward(self, z, context, training):
         first, *parts = self.split(z)

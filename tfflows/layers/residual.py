@@ -101,6 +101,10 @@ class ResidualBlock(InvertibleLayer):
         x = self._checked(x, "x", context)
         return x + self._residual(self._parameters(False), context)(x)
 
+    @property
+    def log_det_estimator(self):
+        return None if self.evaluation.kind == "exact" else str(self.evaluation)
+
     def _inverse(self, x, context, training):
         residual = self._residual(self._parameters(training), context)
         g, log_det = self._value_and_log_det(residual, x, training)

@@ -1,0 +1,61 @@
+"""What only flows of residual blocks or of differential equations are asked."""
+
+import numpy as np
+import pytest
+from cases import randomize
+
+import tfflows
+from zoo.diagnostics import diagnose, rows
+
+
+def points(n=40, dims=3):
+    return np.random.default_rng(3).normal(size=(n, dims)).astype("float32")
+
+
+def test_residual_blocks_are_audited():
+    evaluation = {"kind": "truncated", "terms": 1}
+    flow = tfflows.ResidualFlow((3,), 2, (8,), coefficient=0.9, evaluation=evaluation)
+    randomize(flow)
+    found = diagnose(flow, points())
+    audit = tfflows.evaluate.lipschitz(flow)
+    assert [bound["certified"] for bound in found["lipschitz"]] == [b.certified for b in audit]
+    assert 0 < found["inverse_error"]["float64"] < 1e-10 < found["inverse_error"]["float32"] < 1e-4
+
+    # The bias of a series of one term is known: tr J - log|det(I + J)|.
+    x = points()[:32]
+    exact = tfflows.ResidualFlow((3,), 2, (8,), coefficient=0.9, evaluation="exact")
+    exact.set_weights(flow.get_weights())
+    many = {**evaluation, "samples": 500}
+    series = tfflows.ResidualFlow((3,), 2, (8,), coefficient=0.9, evaluation=many)
+    series.set_weights(flow.get_weights())
+    bias = float(np.mean(series.log_prob(x, seed=1) - exact.log_prob(x)))
+    assert abs(bias) > 0.01
+    assert found["log_det"]["bias"] == pytest.approx(bias, abs=5 * found["log_det"]["bias_error"])
+
+    text = rows(found)
+    assert text["Lipschitz constants"].startswith(f"2 blocks, each at most {audit[0].certified:.3f}")
+    assert f"in float32 {found['inverse_error']['float32']:.1e}" in text["inverse"]
+    assert f"mean {found['log_det']['bias']:.4f}" in text["error of the log-det"]
+
+
+def test_exact_log_dets_need_no_comparison():
+    flow = tfflows.IResNet((2,), 1, (8,))
+    assert set(diagnose(flow, points(dims=2))) == {"lipschitz", "inverse_error"}
+
+
+def test_evaluations_of_a_solver_are_counted():
+    flow = tfflows.FFJORD((3,), num_blocks=2, hidden=(8,), solver="rk4", num_steps=5)
+    solves = diagnose(flow, points())["solves"]
+    assert solves["evaluations_of_log_prob"] == solves["evaluations_of_sample"] == 2 * 4 * 5
+    assert rows({"solves": solves})["solver"] == (
+        "rk4, 5 steps; evaluations of the network for a batch of 40: 40 for log_prob, 40 for "
+        "samples"
+    )
+    adaptive = tfflows.FFJORD((3,), hidden=(8,), rtol=1e-3)
+    text = rows(diagnose(adaptive, points()))["solver"]
+    assert text.startswith("dormand_prince, rtol 0.001, atol 1e-05; ")
+
+
+def test_other_flows_have_none_of_this():
+    assert diagnose(tfflows.RealNVP((3,), 2, (8,)), points()) == {}
+    assert rows({}) == {}

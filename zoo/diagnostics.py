@@ -1,0 +1,128 @@
+"""Figures that only flows of residual blocks, or of differential equations, have."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+_NUM_POINTS = 256
+# The exact log-det, which an estimator is compared with, takes time.
+_NUM_COMPARED = 32
+_NUM_DRAWS = 50
+
+
+def diagnose(flow, x, context=None) -> dict:
+    """What a stack of residual blocks or of continuous layers owes its users; `{}` for others.
+
+    Args:
+        flow: the flow.
+        x: test examples, continuous.
+        context: of the examples, for a conditional flow.
+
+    Returns:
+        For residual blocks `"lipschitz"` (bounds of each block), `"inverse_error"` (by dtype) and,
+        if log-dets are estimated, `"log_det"` (bias and standard deviation against exact ones).
+        For continuous layers `"solves"`: solver, tolerances and evaluations of the network.
+    """
+    from tfflows.layers import ContinuousLayer, ResidualBlock
+
+    x, context = x[:_NUM_POINTS], None if context is None else context[:_NUM_POINTS]
+    layers = flow.transform._flatten_layers()
+    kinds = {type(layer) for layer in layers}
+    if ResidualBlock in kinds:
+        return _of_residual_blocks(flow, x, context)
+    if ContinuousLayer in kinds:
+        return {"solves": _solves(flow, x, context)}
+    return {}
+
+
+def _of_residual_blocks(flow, x, context) -> dict:
+    from tfflows import evaluate
+    from tfflows.layers import LogDetEstimator
+
+    found = {
+        "lipschitz": [dataclasses.asdict(bounds) for bounds in evaluate.lipschitz(flow)],
+        "inverse_error": {
+            flow.compute_dtype: evaluate.round_trip_error(flow, x, context),
+            "float64": evaluate.round_trip_error(_in_float64(flow), x, context),
+        },
+    }
+    if flow.log_det_estimator is not None:
+        few = slice(0, _NUM_COMPARED)
+        _, figures = evaluate.estimator_report(
+            flow,
+            x[few],
+            None if context is None else context[few],
+            [LogDetEstimator(**flow.get_config()["evaluation"])],
+            _NUM_DRAWS,
+        )
+        found["log_det"] = {
+            "bias": figures.bias,
+            "bias_error": figures.bias_error,
+            "stddev": figures.stddev,
+            "num_examples": len(x[few]),
+            "num_draws": _NUM_DRAWS,
+        }
+    return found
+
+
+def _in_float64(flow):
+    twin = type(flow).from_config({**flow.get_config(), "dtype": "float64"})
+    twin.set_weights(flow.get_weights())
+    return twin
+
+
+def _solves(flow, x, context) -> dict:
+    from tfflows.layers import record_solves
+
+    config = flow.get_config()
+    with record_solves() as density:
+        flow.log_prob(x, context)
+    with record_solves() as sampling:
+        flow.sample(len(x), seed=0, context=context)
+    return {
+        "solver": config["solver"],
+        "rtol": config["rtol"],
+        "atol": config["atol"],
+        "num_steps": config["num_steps"],
+        "trace": config["trace"] or "exact",
+        "batch": len(x),
+        "evaluations_of_log_prob": int(np.sum([s.num_evaluations for s in density])),
+        "evaluations_of_sample": int(np.sum([s.num_evaluations for s in sampling])),
+    }
+
+
+def rows(found: dict) -> dict[str, str]:
+    """Rows of a card's table from what `diagnose` found."""
+    text = {}
+    if "lipschitz" in found:
+        bounds = found["lipschitz"]
+        certified = max(bound["certified"] for bound in bounds)
+        empirical = max(bound["empirical"] for bound in bounds)
+        text["Lipschitz constants"] = (
+            f"{len(bounds)} blocks, each at most {certified:.4f} (certified); the largest found by "
+            f"ascent is {empirical:.4f}"
+        )
+        text["inverse"] = "; ".join(
+            f"largest error of decode(encode(x)) in {dtype} {error:.1e}"
+            for dtype, error in found["inverse_error"].items()
+        )
+    if "log_det" in found:
+        figures = found["log_det"]
+        text["error of the log-det"] = (
+            f"against the exact one, {figures['num_examples']} test examples with "
+            f"{figures['num_draws']} draws each: mean {figures['bias']:.4f} ± "
+            f"{figures['bias_error']:.4f}, standard deviation {figures['stddev']:.3f} nats"
+        )
+    if "solves" in found:
+        solves = found["solves"]
+        settings = f"{solves['num_steps']} steps"
+        if solves["solver"] != "rk4":
+            settings = f"rtol {solves['rtol']:g}, atol {solves['atol']:g}"
+        text["solver"] = (
+            f"{solves['solver']}, {settings}; evaluations of the network for a batch of "
+            f"{solves['batch']}: {solves['evaluations_of_log_prob']} for log_prob, "
+            f"{solves['evaluations_of_sample']} for samples"
+        )
+    return text
