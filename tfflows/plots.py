@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
+import tensorflow as tf
 from matplotlib.figure import Figure
 
 from tfflows import edit
@@ -230,6 +232,18 @@ def save_trajectory(flow: Flow, path, **kwargs) -> Path:
     return _save(figure_of_trajectory(flow, **kwargs), Path(path))
 
 
+def _log_density(flow: Flow, points: np.ndarray) -> np.ndarray:
+    """As `flow.log_prob`, but NaN or -inf for points outside of the support, which that refuses."""
+
+    # A graph, which is many times faster for flows that iterate.
+    @tf.function(autograph=False)
+    def log_density(points):
+        z, log_det = flow.transform.inverse_and_log_det(points)
+        return flow.base.log_prob(z) + log_det
+
+    return log_density(points).numpy()
+
+
 def _figure_2d(flow: Flow, samples: np.ndarray) -> Figure:
     # Nearly all samples, with a margin; a few far away would make the rest a dot.
     low, high = np.percentile(samples, [0.5, 99.5], axis=0)
@@ -238,8 +252,7 @@ def _figure_2d(flow: Flow, samples: np.ndarray) -> Figure:
     size = 200
     grid = np.meshgrid(np.linspace(left, right, size), np.linspace(bottom, top, size))
     points = np.stack(grid, -1).reshape(-1, 2).astype(flow.compute_dtype)
-    # Not flow.log_prob, which refuses points outside of the support.
-    density = np.exp(flow.distribution.log_prob(points).numpy()).reshape(size, size)
+    density = np.exp(_log_density(flow, points)).reshape(size, size)
     figure = Figure(figsize=(8.4, 4.2), dpi=100, layout="constrained")
     heat_map, scatter = figure.subplots(1, 2)
     heat_map.imshow(
