@@ -23,6 +23,7 @@ LIBRARIES = {
     "TFP": ("tensorflow", "tf_keras", "tensorflow_probability"),
     "nflows": ("torch", "nflows.flows"),
     "zuko": ("torch", "zuko.flows"),
+    "torchdiffeq": ("torch", "torch._dynamo", "torchdiffeq"),
     # PyTorch's first optimizer would import torch._dynamo.
     "normflows": ("torch", "torch._dynamo", "normflows"),
 }
