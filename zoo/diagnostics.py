@@ -1,4 +1,4 @@
-"""Figures that only flows of residual blocks, or of differential equations, have."""
+"""Figures that only some flows have: those in the plane, of residual blocks, of solved ODEs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ _NUM_POINTS = 256
 # The exact log-det, which an estimator is compared with, takes time.
 _NUM_COMPARED = 32
 _NUM_DRAWS = 50
+# Of the grid that a density in the plane is integrated on, along each axis.
+_NUM_CELLS = 500
 
 
 def diagnose(flow, x, context=None) -> dict:
-    """What a stack of residual blocks or of continuous layers owes its users; `{}` for others.
+    """What flows of residual blocks, of continuous layers or in the plane owe; `{}` for others.
 
     Args:
         flow: the flow.
@@ -23,18 +25,37 @@ def diagnose(flow, x, context=None) -> dict:
     Returns:
         For residual blocks `"lipschitz"` (bounds of each block), `"inverse_error"` (by dtype) and,
         if log-dets are estimated, `"log_det"` (bias and standard deviation against exact ones).
-        For continuous layers `"solves"`: solver, tolerances and evaluations of the network.
+        For continuous layers `"solves"`: solver, tolerances and evaluations of the network. For
+        points in the plane `"integral"` of the density, over three times the examples' range.
     """
     from tfflows.layers import ContinuousLayer, ResidualBlock
 
     x, context = x[:_NUM_POINTS], None if context is None else context[:_NUM_POINTS]
     layers = flow.transform._flatten_layers()
     kinds = {type(layer) for layer in layers}
+    found = {}
+    if flow.event_shape == (2,) and not flow.is_conditional:
+        found["integral"] = _integral(flow, x)
     if ResidualBlock in kinds:
-        return _of_residual_blocks(flow, x, context)
+        found |= _of_residual_blocks(flow, x, context)
     if ContinuousLayer in kinds:
-        return {"solves": _solves(flow, x, context)}
-    return {}
+        found["solves"] = _solves(flow, x, context)
+    return found
+
+
+def _integral(flow, x) -> float:
+    """Riemann sum of the density."""
+    from tfflows import evaluate
+
+    low, high = x.min(0), x.max(0)
+    cells = [
+        np.linspace(a - (b - a), b + (b - a), _NUM_CELLS, endpoint=False)
+        for a, b in zip(low, high, strict=True)
+    ]
+    area = np.prod([values[1] - values[0] for values in cells])
+    grid = np.stack(np.meshgrid(*cells), -1).reshape(-1, 2).astype("float32")
+    log_probs = evaluate.log_weights(flow, grid, batch_size=10_000)
+    return float(np.exp(log_probs).sum() * area)
 
 
 def _of_residual_blocks(flow, x, context) -> dict:
@@ -96,6 +117,8 @@ def _solves(flow, x, context) -> dict:
 def rows(found: dict) -> dict[str, str]:
     """Rows of a card's table from what `diagnose` found."""
     text = {}
+    if "integral" in found:
+        text["integral of the density"] = f"{found['integral']:.4f}, over a grid"
     if "lipschitz" in found:
         bounds = found["lipschitz"]
         certified = max(bound["certified"] for bound in bounds)

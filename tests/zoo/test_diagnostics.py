@@ -33,14 +33,29 @@ def test_residual_blocks_are_audited():
     assert found["log_det"]["bias"] == pytest.approx(bias, abs=5 * found["log_det"]["bias_error"])
 
     text = rows(found)
-    assert text["Lipschitz constants"].startswith(f"2 blocks, each at most {audit[0].certified:.3f}")
+    assert text["Lipschitz constants"].startswith(
+        f"2 blocks, each at most {audit[0].certified:.3f}"
+    )
     assert f"in float32 {found['inverse_error']['float32']:.1e}" in text["inverse"]
     assert f"mean {found['log_det']['bias']:.4f}" in text["error of the log-det"]
 
 
 def test_exact_log_dets_need_no_comparison():
     flow = tfflows.IResNet((2,), 1, (8,))
-    assert set(diagnose(flow, points(dims=2))) == {"lipschitz", "inverse_error"}
+    assert set(diagnose(flow, points(dims=2))) == {"integral", "lipschitz", "inverse_error"}
+
+
+def test_a_density_in_the_plane_is_integrated():
+    flow = tfflows.RealNVP((2,), 2, (8,))
+    randomize(flow)
+    x = flow.sample(256, seed=0).numpy()
+    found = diagnose(flow, x)
+    assert found["integral"] == pytest.approx(1, abs=0.01)
+    assert rows(found)["integral of the density"] == f"{found['integral']:.4f}, over a grid"
+    # A quarter of the plane holds a quarter of a standard normal.
+    normal = tfflows.Flow(tfflows.layers.Scale(), (2,))
+    x = np.array([[2.0, 2.0], [4.0, 4.0]], "float32")  # integrated from 0 to 6
+    assert diagnose(normal, x)["integral"] == pytest.approx(0.25, abs=0.01)
 
 
 def test_evaluations_of_a_solver_are_counted():
