@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-import tensorflow as tf
 from matplotlib.figure import Figure
 
 from tfflows import edit
