@@ -1,0 +1,178 @@
+"""What RNODE's penalties and flow matching save a continuous flow, at equal likelihood.
+
+    python benchmarks/nfe.py [--output benchmarks/nfe.md]
+
+Three trainings of the same FFJORD, on points in the plane and on digits, each until its validation
+likelihood reaches a given value; then the evaluations of f are counted.
+"""
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+
+import _harness
+import keras
+import tensorflow as tf
+
+import tfflows
+from tfflows import evaluate
+from tfflows.layers import record_solves
+
+# Of training; the evaluations that are reported are at the flow's default of 1e-5.
+TOLERANCE = 1e-3
+STEPS, MOST_STEPS, COUNTED = 25, 2000, 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A data set, the likelihood to be reached and how each method trains."""
+
+    data: str
+    hidden: tuple[int, ...]
+    target: float  # validation nll in nats
+    batch_size: int
+    learning_rate: float
+    matching_steps: int
+    penalty: float
+
+
+TASKS = (
+    Task("eight_gaussians", (64, 64, 64), 2.95, 500, 2e-3, 1500, 0.01),
+    Task("digits", (256, 256), 105.0, 100, 1e-3, 1500, 0.01),
+)
+METHODS = ("likelihood", "likelihood with RNODE's penalties", "flow matching, then likelihood")
+
+INTRODUCTION = """\
+# Evaluations of f at equal likelihood: plain FFJORD, RNODE, flow matching
+
+Written by `python benchmarks/nfe.py`.
+
+The same FFJORD (one block, silu) is trained by three methods until its nll on the validation
+split is at or below a target, looked at after every {steps} steps: by likelihood alone; by
+likelihood with RNODE's two penalties; and by flow matching first, then likelihood. All solve with
+tolerance {tolerance:g} in training, by Adam at a constant learning rate; seed 0, one run each.
+
+"CPU seconds" are those of the process, of one thread, from the first step to the target: training
+and validation, without tracing. NFE are those of one solve of the trained flow at tolerance 1e-5,
+for {counted} test points (all 300 digits) at once: sampling / log_prob. The test nll is that of
+the whole test split.
+"""
+
+
+class UntilTarget(keras.callbacks.Callback):
+    """Stop at the validation nll that is to be reached."""
+
+    def __init__(self, target):
+        super().__init__()
+        self.target = target
+        self.reached = False
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.reached = logs["val_nll"] <= self.target
+        self.model.stop_training = self.reached
+
+
+def make_flow(task, data, tolerance, penalty=0.0):
+    """The flow before training, the same for all methods."""
+    keras.utils.set_random_seed(0)
+    return tfflows.FFJORD(
+        data.event_shape,
+        hidden=task.hidden,
+        activation="silu",
+        num_bits=data.num_bits,
+        rtol=tolerance,
+        atol=tolerance,
+        kinetic_energy=penalty,
+        jacobian_norm=penalty,
+    )
+
+
+def fit(flow, task, data, steps, callbacks=()):
+    """CPU seconds and steps of a training, whose functions are traced before."""
+    batches = tf.data.Dataset.from_tensor_slices(data.train.x).repeat()
+    batches = batches.shuffle(10_000, seed=0).batch(task.batch_size)
+    settings = {
+        "steps_per_epoch": STEPS,
+        "validation_data": (data.validation.x[:COUNTED], None),
+        "validation_batch_size": COUNTED,
+        "verbose": 0,
+    }
+    weights = flow.get_weights()
+    flow.fit(batches, epochs=1, **settings)
+    flow.set_weights(weights)
+    for variable in flow.optimizer.variables:
+        if variable is not flow.optimizer._learning_rate:
+            variable.assign(tf.zeros_like(variable))
+    start = time.process_time()
+    history = flow.fit(batches, epochs=steps // STEPS, callbacks=[*callbacks], **settings)
+    return time.process_time() - start, STEPS * len(history.history["loss"])
+
+
+def train(task, data, method):
+    """Steps and CPU seconds until the target, and the flow."""
+    penalty = task.penalty if method == METHODS[1] else 0.0
+    flow = make_flow(task, data, TOLERANCE, penalty)
+    flow.adapt(data.train.x[:10_000])
+    seconds = matching = 0
+    if method == METHODS[2]:
+        flow.compile(keras.optimizers.Adam(task.learning_rate), loss="flow_matching")
+        seconds, matching = fit(flow, task, data, task.matching_steps)
+    flow.compile(keras.optimizers.Adam(task.learning_rate))
+    until = UntilTarget(task.target)
+    more, steps = fit(flow, task, data, MOST_STEPS, [until])
+    return flow, matching, steps, seconds + more, until.reached
+
+
+def count_evaluations(call, *args):
+    """Evaluations of f in one call of a flow's method."""
+    with record_solves() as solves:
+        call(*args, seed=0)
+    return int(solves[0].num_evaluations)
+
+
+def row(task, method):
+    """A row of the table."""
+    data = tfflows.data.load(task.data)
+    flow, matching, steps, seconds, reached = train(task, data, method)
+    twin = make_flow(task, data, 1e-5)
+    twin.set_weights(flow.get_weights())
+    nfe = [
+        count_evaluations(twin.sample, COUNTED),
+        count_evaluations(twin.log_prob, data.test.x[:COUNTED]),
+    ]
+    found = evaluate.likelihood(twin, data.test.x)
+    return [
+        method,
+        f"{matching} + {steps}" if matching else str(steps),
+        f"{seconds:.0f}" if reached else f"not reached in {seconds:.0f}",
+        " / ".join(map(str, nfe)),
+        f"{found.nll:.3f} ± {found.standard_error:.3f}",
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
+    args = parser.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    introduction = INTRODUCTION.format(steps=STEPS, tolerance=TOLERANCE, counted=COUNTED)
+    parts = [introduction.rstrip("\n")]
+    for task in TASKS:
+        hidden = ", ".join(map(str, task.hidden))
+        head = f"{task.data}, nll {task.target:g}, hidden {hidden}, batch {task.batch_size}"
+        head += f", learning rate {task.learning_rate:g}, penalties {task.penalty:g}"
+        columns = [head, "steps", "CPU seconds", "NFE", "test nll"]
+        rows = []
+        for method in METHODS:
+            rows.append(row(task, method))
+            print(rows[-1], flush=True)
+        parts.append(_harness.table(columns, rows))
+    versions = {"": {"version": f"tfflows {tfflows.__version__}, TensorFlow {tf.__version__}"}}
+    parts.append(_harness.machine(versions, 1))
+    args.output.write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
