@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 
@@ -230,3 +231,20 @@ def test_estimated_log_dets_are_named_and_give_no_importance_weighted_bound():
     continuous = tfflows.FFJORD((2,), hidden=(4,), solver="rk4", trace="gaussian")
     found = evaluate.likelihood(continuous, np.zeros([3, 2]))
     assert found.estimator == "log-det by Hutchinson's trace with one gaussian draw"
+
+
+def test_kernel_density_takes_the_width_that_suits_the_validation_points():
+    rng = np.random.default_rng(0)
+    train, validation, test = (rng.normal(size=(n, 2)) for n in (300, 200, 50))
+    found = evaluate.kernel_density_likelihood(train, validation, test)
+    deviation = train.std(axis=0).max()
+    scores = {}
+    for width in np.geomspace(deviation / 200, deviation / 5, 12):
+        for name, points in {"validation": validation, "test": test}.items():
+            squares = np.sum((points[:, None] - train) ** 2, axis=2) / width**2
+            log_kernels = -0.5 * squares - np.log(2 * np.pi * width**2)
+            density = scipy.special.logsumexp(log_kernels, axis=1) - np.log(300)
+            scores[name, width] = -density.mean()
+    best = min((width for name, width in scores), key=lambda width: scores["validation", width])
+    assert found.nll == pytest.approx(scores["test", best], rel=1e-3)
+    assert (found.num_examples, found.bits_per_dim) == (50, None)

@@ -170,6 +170,10 @@ def _measure(flow, data, is_conditional: bool) -> dict:
         name = f"full-covariance Gaussian{ignoring}, fitted to the training split"
         gaussian = evaluate.gaussian_likelihood(data.train.x, x, data.num_bits)
         baselines[name] = dataclasses.asdict(gaussian)
+    if data.event_shape == (2,):
+        splits = data.train.x, data.validation.x, x
+        density = dataclasses.asdict(evaluate.kernel_density_likelihood(*splits))
+        baselines["Gaussian kernels at the training points"] = density
     exact_log_prob = getattr(toy, f"{data.name}_log_prob", None)
     if exact_log_prob is not None:
         exact = evaluate.Likelihood.of(-exact_log_prob(x), num_dims=None, num_draws=0)

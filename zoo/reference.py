@@ -109,8 +109,9 @@ def held_out_log_probs(flow, data, is_conditional: bool) -> list[float]:
     """
     x, y = data.validation
     x = x if flow.num_bits is None else x.astype("float32") + np.float32(0.5)
+    log_prob = tf.function(flow.log_prob, autograph=False, reduce_retracing=True)
     log_probs = [
-        flow.log_prob(x[i : i + 100], y[i : i + 100] if is_conditional else None).numpy()
+        log_prob(x[i : i + 100], y[i : i + 100] if is_conditional else None).numpy()
         for i in range(0, len(x), 100)
     ]
     quantiles = np.quantile(np.concatenate(log_probs), np.linspace(0, 1, NUM_QUANTILES))

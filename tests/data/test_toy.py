@@ -105,6 +105,17 @@ def test_swiss_roll_lies_on_scikit_learns_roll():
     assert np.sqrt(np.mean(distance**2)) == pytest.approx(0.2, rel=0.05)
 
 
+def test_checkerboard_density_is_where_its_points_are():
+    x, _ = toy.checkerboard(N)
+    np.testing.assert_array_equal(toy.checkerboard_log_prob(x), -np.log(32))
+    step = 0.05
+    axis = np.arange(-5, 5, step) + step / 2
+    points = np.stack(np.meshgrid(axis, axis), -1)
+    assert np.exp(toy.checkerboard_log_prob(points)).sum() * step**2 == pytest.approx(1)
+    with pytest.raises(ValueError, match=r"expected points \[..., 2\]"):
+        toy.checkerboard_log_prob(np.zeros([4, 3]))
+
+
 def test_checkerboard_fills_its_squares_evenly():
     x, y = toy.checkerboard(N)
     assert (np.floor(x / 2).sum(axis=1) % 2 == 0).all()

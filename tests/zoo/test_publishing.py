@@ -54,8 +54,10 @@ def test_figures_are_those_of_the_test_split(published, run, table):
     assert facts["likelihood"]["standard_error"] == pytest.approx(error, rel=1e-4)
     assert facts["likelihood"]["num_examples"] == len(data.test) == 40
     gaussian = scipy.stats.multivariate_normal(data.train.x.mean(0), np.cov(data.train.x.T, ddof=0))
-    (baseline,) = facts["baselines"].values()
+    baseline, kernels = facts["baselines"].values()
     assert baseline["nll"] == pytest.approx(-gaussian.logpdf(data.test.x).mean(), rel=1e-5)
+    density = evaluate.kernel_density_likelihood(data.train.x, data.validation.x, data.test.x)
+    assert kernels["nll"] == density.nll
     assert facts["parameters"] == sum(int(np.prod(w.shape)) for w in flow.trainable_weights)
     assert facts["training"]["epochs"] == 2
     assert 0 <= facts["round_trip_error"] < 1e-5

@@ -20,6 +20,13 @@ def _generator(n: int, seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def _points(x) -> np.ndarray:
+    x = np.asarray(x, "float64")
+    if x.shape[-1:] != (2,):
+        raise ValueError(f"x has the shape {x.shape}: expected points [..., 2].")
+    return x
+
+
 def moons(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     r"""Two interleaved half circles.
 
@@ -81,9 +88,7 @@ def eight_gaussians_log_prob(x: np.ndarray) -> np.ndarray:
         >>> float(toy.eight_gaussians_log_prob([0.0, 0.0]).round(4))
         -31.7584
     """
-    x = np.asarray(x, "float64")
-    if x.shape[-1:] != (2,):
-        raise ValueError(f"x has the shape {x.shape}: expected points [..., 2].")
+    x = _points(x)
     distance = np.sum((x[..., None, :] - _EIGHT_CENTRES) ** 2, axis=-1)
     exponents = -distance / (2 * _EIGHT_STD**2)
     return np.logaddexp.reduce(exponents, axis=-1) - np.log(8 * 2 * np.pi * _EIGHT_STD**2)
@@ -150,6 +155,29 @@ def checkerboard(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     column, upper = y // 2, y % 2
     corner = np.stack([2 * column - 4, 4 * upper - 4 + 2 * (column % 2)], axis=-1)
     return (corner + 2 * rng.random((n, 2))).astype("float32"), y
+
+
+def checkerboard_log_prob(x: np.ndarray) -> np.ndarray:
+    r"""Exact log-density of `checkerboard`, in nats: $-\log 32$ in its squares, else $-\infty$.
+
+    Args:
+        x: points `[..., 2]`.
+
+    Returns:
+        float64 `[...]`.
+
+    Raises:
+        ValueError: where the last axis of `x` does not hold two coordinates.
+
+    Example:
+        >>> from tfflows.data import toy
+        >>> toy.checkerboard_log_prob([[-3.0, -3.0], [-3.0, -1.0]]).round(4).tolist()
+        [-3.4657, -inf]
+    """
+    x = _points(x)
+    is_inside = np.all((x >= -4) & (x < 4), axis=-1)
+    is_filled = np.sum(x // 2, axis=-1) % 2 == 0
+    return np.where(is_inside & is_filled, -np.log(32), -np.inf)
 
 
 def rings(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

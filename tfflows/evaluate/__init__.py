@@ -5,6 +5,7 @@ from tfflows.evaluate.likelihood import (
     Likelihood,
     gaussian_likelihood,
     importance_weighted,
+    kernel_density_likelihood,
     likelihood,
     log_weights,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "estimator_report",
     "gaussian_likelihood",
     "importance_weighted",
+    "kernel_density_likelihood",
     "likelihood",
     "lipschitz",
     "log_det_error",
