@@ -7,10 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from tfflows import cli_edit
+from tfflows import cli_edit, cli_serve
 from tfflows.cli_inputs import export_of, flow_of, output_of, source_of, temperatures
 
-_DESCRIPTION = "Normalizing flows: sample, edit, train, measure and export."
+_DESCRIPTION = "Normalizing flows: sample, edit, train, measure, export and serve."
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
     sub.add_argument("directory", help="the model is written to DIRECTORY/NAME/VERSION/")
     sub.add_argument("--version", type=int, default=1, help="(default 1)")
+
+    cli_serve.add_verb(command)
     return parser
 
 

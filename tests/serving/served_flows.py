@@ -1,0 +1,61 @@
+"""Tiny flows with random weights, exported and served over HTTP."""
+
+import json
+import threading
+
+import numpy as np
+from http_client import Client
+
+import tfflows
+from tfflows import export
+from tfflows.serving import app
+from tfflows.serving.model import ServedModel
+
+FLOWS = {
+    "images": lambda: tfflows.NICE((4, 4, 1), num_couplings=2, hidden=(16,), num_bits=3),
+    "labels": lambda: tfflows.RealNVP(
+        (2, 2, 3), num_couplings=2, hidden=(16,), num_bits=8, num_classes=3
+    ),
+    "points": lambda: tfflows.RealNVP((2,), num_couplings=2, hidden=(8,)),
+}
+ATTRIBUTES = {"Bright": [0.5] * 16, "Flat_One": [-0.25] * 16}
+
+
+def inputs_of(flow, n, seed=0):
+    """x, and the context of a conditional flow."""
+    rng = np.random.default_rng(seed)
+    size = (n, *flow.event_shape)
+    x = rng.uniform(0, 2**flow.num_bits, size) if flow.num_bits else rng.normal(size=size)
+    context = {"context": rng.integers(flow.num_classes, size=n)} if flow.num_classes else {}
+    return {"x": x.astype("float32"), **context}
+
+
+class Served:
+    """A flow, its exported model, and a client of the server that has it."""
+
+    def __init__(self, name, folder):
+        self.flow = FLOWS[name]()
+        self.flow.adapt(**inputs_of(self.flow, 100))
+        rng = np.random.default_rng(1)
+        for weight in self.flow.trainable_variables:
+            weight.assign(rng.normal(0, 0.4, weight.shape))
+        held_out = self.flow.log_prob(**inputs_of(self.flow, 50, seed=3)).numpy()
+        self.log_probs = sorted(map(float, held_out))
+        card = {"summary": "Made up.", "held_out_log_probs": self.log_probs, "temperature": 0.7}
+        texts = {"card.json": json.dumps(card)}
+        if name == "images":
+            texts["attributes.json"] = json.dumps(ATTRIBUTES)
+        self.path = export.save(self.flow, folder / name / "2", texts, held_out)
+        self.model = ServedModel(self.path)
+        self._listener = app.listen(0)
+        self.client = Client(self._listener.getsockname()[1])
+        self._server = app.server_of(self.model)
+        sockets = {"sockets": [self._listener]}
+        self._thread = threading.Thread(target=self._server.run, kwargs=sockets, daemon=True)
+        self._thread.start()
+        self.client.wait()
+
+    def stop(self):
+        self._server.should_exit = True
+        self._thread.join()
+        self._listener.close()
