@@ -1,5 +1,6 @@
 """A registry of pretrained flows: load, look at, check and export them by name."""
 
+from zoo.attributes import directions
 from zoo.catalog import card, metadata, names, recipe, register
 from zoo.catalog import names as list
 from zoo.loading import load
@@ -9,6 +10,7 @@ from zoo.verification import verify
 
 __all__ = [
     "card",
+    "directions",
     "export",
     "list",
     "load",

@@ -12,21 +12,17 @@ import numpy as np
 from tfflows import edit, plots
 
 TEMPERATURES = (0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-ATTRIBUTES = ("Smiling", "Male", "Blond_Hair", "Young")
 STRENGTHS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 _TEMPERATURE = 0.7
 _SEED = 0
-# Encoded for the direction of an attribute.
-_MOST_EXAMPLES = 4096
 
 
-def draw(flow, data, folder: Path) -> dict[str, str]:
+def draw(flow, directions: dict[str, np.ndarray], folder: Path) -> dict[str, str]:
     """Draw what an image flow can do into a folder; captions by file name.
 
     Args:
         flow: an unconditional image flow.
-        data: the data set that it was trained on; with attributes, their directions in the flow's
-            latent space come from its training split.
+        directions: of attributes in its latent space, by name; see `zoo.directions`.
         folder: gets the PNG files.
     """
     captions = {}
@@ -54,21 +50,17 @@ def draw(flow, data, folder: Path) -> dict[str, str]:
         f"{_TEMPERATURE:g}, the first and the last of each row.",
     )
 
-    known = [name for name in ATTRIBUTES if name in (data.attribute_names or ())]
-    if known:
-        columns = [data.attribute_names.index(name) for name in known]
-        x, y = data.train.x[:_MOST_EXAMPLES], data.train.y[:_MOST_EXAMPLES, columns]
-        directions = edit.attribute_direction(flow, x, y > 0)
+    if directions:
         rows = [
             edit.manipulate(flow, sample[np.newaxis], direction, STRENGTHS)[0]
-            for sample, direction in zip(samples, directions, strict=False)
+            for sample, direction in zip(samples, directions.values(), strict=False)
         ]
         save(
             "attributes.png",
             np.stack(rows),
             f"Samples at temperature {_TEMPERATURE:g}, moved along the mean latent difference of "
             "training images with and without an attribute, by strength.",
-            row_labels=[name.replace("_", " ") for name in known],
+            row_labels=[name.replace("_", " ") for name in directions],
             column_labels=[f"{strength:+g}" for strength in STRENGTHS],
         )
     return captions

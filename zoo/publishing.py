@@ -41,8 +41,9 @@ def publish(
     """Measure a trained flow on the test split and write its entry.
 
     The entry holds `config.json`, `model.weights.h5`, `recipe.json`, `metadata.json`, `card.md`,
-    `reference.npz`, `samples.png`, and for an unconditional image flow the pictures of
-    `zoo.pictures`. The test split is looked at here and nowhere before.
+    `reference.npz`, `samples.png`, for an unconditional image flow the pictures of `zoo.pictures`,
+    and `attributes.npz` where the data have attributes, see `zoo.directions`. The test split is
+    looked at here and nowhere before.
 
     Args:
         run: folder that `tfflows.training.train` has finished. Of its weights 16 significant bits
@@ -65,7 +66,7 @@ def publish(
     from tfflows import plots
     from tfflows.training import Recipe
     from tfflows.training.train import BEST
-    from zoo import pictures, reference
+    from zoo import attributes, pictures, reference
 
     run = Path(run)
     folder = Path(folder or MODELS / name)
@@ -93,6 +94,9 @@ def publish(
         if plots.can_draw(flow):
             plots.save_samples(flow, entry / "samples.png", temperature=temperature)
         shows_images = len(data.event_shape) == 3 and not flow.is_conditional
+        directions = attributes.compute(flow, data) if shows_images else {}
+        if directions:
+            attributes.save(directions, entry)
         facts = {
             "name": name,
             "summary": summary,
@@ -100,7 +104,7 @@ def publish(
             "published": published or {},
             "data": {"name": data.name, "description": data.description},
             "temperature": temperature,
-            "pictures": pictures.draw(flow, data, entry) if shows_images else {},
+            "pictures": pictures.draw(flow, directions, entry) if shows_images else {},
             **_measure(flow, data, recipe.conditional),
             **(_measure_samples(flow, data) if shows_images else {}),
             "subset_nll": reference.subset_nll(flow, data, recipe.conditional),

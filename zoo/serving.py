@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from zoo.attributes import directions
 from zoo.catalog import card, metadata
 from zoo.loading import load
 
@@ -18,8 +19,8 @@ def export(name: str, directory, version: int = 1) -> Path:
         version: a positive integer.
 
     Returns:
-        Path of the SavedModel; in `assets.extra` are `card.md`, and `card.json` with the
-        entry's figures.
+        Path of the SavedModel; in `assets.extra` are `card.md`, `card.json` with the entry's
+        figures, and `attributes.json` with the directions of its attributes, if it has any.
 
     Raises:
         ValueError: for an unknown name or a version below 1.
@@ -38,9 +39,8 @@ def export(name: str, directory, version: int = 1) -> Path:
 
     path = exporter.version_path(directory, name, version)
     facts = metadata(name)
-    return exporter.save(
-        load(name),
-        path,
-        {"card.md": card(name), "card.json": json.dumps(facts, indent=2) + "\n"},
-        facts["held_out_log_probs"],
-    )
+    texts = {"card.md": card(name), "card.json": json.dumps(facts, indent=2) + "\n"}
+    attributes = {key: value.reshape(-1).tolist() for key, value in directions(name).items()}
+    if attributes:
+        texts["attributes.json"] = json.dumps(attributes)
+    return exporter.save(load(name), path, texts, facts["held_out_log_probs"])

@@ -34,9 +34,10 @@ def test_the_first_six_are_there():
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_files_are_whole(name):
     folder = MODELS / name
-    assert {path.name for path in folder.iterdir()} == FILES | set(
-        zoo.metadata(name).get("pictures", {})
-    )
+    pictures = zoo.metadata(name).get("pictures", {})
+    directions = {"attributes.npz"} if "attributes.png" in pictures else set()
+    assert {path.name for path in folder.iterdir()} == FILES | set(pictures) | directions
+    assert bool(zoo.directions(name)) == bool(directions)
     total = sum(path.stat().st_size for path in folder.iterdir())
     assert total <= LARGE.get(name, 8_000_000)
     weights = zoo.metadata(name)["weights"]

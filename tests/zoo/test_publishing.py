@@ -188,6 +188,21 @@ def test_pictures_are_of_the_flows_own_images(attributes_entry):
             assert np.asarray(picture).std() > 1
 
 
+def test_directions_of_attributes_are_published_and_exported(attributes_entry, tmp_path):
+    entry, flow, data = attributes_entry
+    zoo.register("faces", entry)
+    ((name, direction),) = zoo.directions("faces").items()
+    z = flow.encode(data.train.x + np.float32(0.5)).numpy()
+    has_it = data.train.y[:, data.attribute_names.index(name)] == 1
+    expected = z[has_it].mean(0) - z[~has_it].mean(0)
+    assert name == "Smiling" and np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(direction, expected, rtol=2e-3, atol=2e-3)  # of float16
+    extra = zoo.export("faces", tmp_path) / "assets.extra"
+    found = json.loads((extra / "attributes.json").read_text())
+    np.testing.assert_array_equal(found.pop("Smiling"), direction.reshape(-1))
+    assert found == {}
+
+
 def test_what_is_measured_of_samples(attributes_entry):
     entry, flow, data = attributes_entry
     facts = facts_of(entry)
