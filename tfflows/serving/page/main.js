@@ -90,7 +90,7 @@ async function showTypicality(item) {
     drawTypicality(byId("typicality"), model.facts.held_out_log_probs, logProb);
     const verdict = p < 0.02 ? "an anomaly, farther out than nearly all" : p < 0.2 ? "rare among"
       : "like most of the";
-    text += ` p = ${p.toPrecision(2)}: ${verdict} held-out examples, in grey.`;
+    text += ` p = ${p.toPrecision(2)}: ${verdict} held-out examples (grey).`;
     byId("typicality").ariaLabel = `The held-out examples' log p and this one's. ${text}`;
   }
   byId("typicality-text").textContent = text;

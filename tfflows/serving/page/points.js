@@ -145,7 +145,9 @@ export class Points {
       const [low, high] = this.bounds[i];
       return value + (step[i] * (high - low)) / 60;
     });
-    this.select({ ...this.item(x), isUpload: true });
+    this.selected = { ...this.item(x), isUpload: true }; // at once: keys come faster than answers
+    this.paint();
+    this.select(this.selected);
   }
 }
 
