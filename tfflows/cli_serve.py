@@ -18,8 +18,12 @@ def add_verb(command) -> None:
 
 
 def _serve(arguments):
+    import absl.logging
+
     from tfflows.serving import app
 
+    # TensorFlow warns of gradients, which are not served, once for each function that it loads.
+    absl.logging.set_verbosity(absl.logging.ERROR)
     app.require_libraries()
     with app.listen(arguments.port) as listener:
         model = _served_model(arguments.name)

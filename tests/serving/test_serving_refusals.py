@@ -152,6 +152,10 @@ def test_values_of_all_rows_are_limited(served, monkeypatch):
     request = {"inputs": {"x": LABELLED["x"] * 3, "context": [1] * 3}}
     sentence = "from 1 to 2 rows, but found 3"
     assert_refused(server.client, REST.format("labels"), request, sentence)
+    monkeypatch.undo()
+    request = {"signature_name": "metadata", "inputs": [0] * 257}
+    sentence = "from 1 to 256 rows, but found 257"
+    assert_refused(server.client, REST.format("labels"), request, sentence)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +192,30 @@ def test_bodies_are_limited(served):
     client = served("points").client
     body = b'{"inputs": [[0.5, 1]]}' + b" " * app.MAX_BODY
     assert_refused(client, REST.format("points"), body, "33,554,432 bytes", status=413)
+
+
+HEAD = b"POST /v1/models/points:predict HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (HEAD + b'Content-Length: 500\r\n\r\n{"inputs"', b""),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{abcd", b""),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n", b"HTTP/1.1 400"),
+        (HEAD + b"Content-Length: -5\r\n\r\n{}", b"HTTP/1.1 400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", b"HTTP/1.1 400"),
+        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"HTTP/1.1 4"),
+    ],
+)
+def test_broken_connections(served, caplog, sent, answer):
+    client = served("points").client
+    with socket.create_connection(("127.0.0.1", client.port), timeout=30) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(12).startswith(answer)
+    assert client.get("/v2/health/ready")[0] == 200
+    assert "Traceback" not in caplog.text
 
 
 def test_other_hosts_names_are_refused(served):

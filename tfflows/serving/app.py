@@ -14,7 +14,7 @@ from tfflows.serving.model import ServedModel
 
 HOST = "127.0.0.1"
 MAX_BODY = 32 * 2**20  # bytes
-_PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "page"
 _LONGEST_MESSAGE = 1000
 
 
@@ -69,6 +69,7 @@ def app_of(model: ServedModel):
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.requests import ClientDisconnect
     from starlette.responses import Response
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
@@ -118,6 +119,9 @@ def app_of(model: ServedModel):
         message = f"{request.method} {request.url.path}: {error.detail}."
         return response(error.status_code, {"error": message[:_LONGEST_MESSAGE]})
 
+    async def hung_up(request, error):
+        return response(400, {"error": "The request was not sent to its end."})
+
     def of_versions(route, prefix, suffix, answer_of):
         versions = "", "/versions/{version}"
         return [route(prefix + version + suffix, answer_of) for version in versions]
@@ -136,13 +140,12 @@ def app_of(model: ServedModel):
         get("/page/facts", page.facts),
         get("/page/attributes", page.attributes),
         post("/page/image", page.image, images.MAX_BYTES),
-        Mount("/", StaticFiles(directory=_PAGE, html=True)),
+        Mount("/", StaticFiles(directory=PAGE, html=True)),
     ]
     # No other site's page can reach the server under a name of its own.
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
-    return Starlette(
-        routes=routes, middleware=[hosts], exception_handlers={HTTPException: http_error}
-    )
+    handlers = {HTTPException: http_error, ClientDisconnect: hung_up}
+    return Starlette(routes=routes, middleware=[hosts], exception_handlers=handlers)
 
 
 def serve(model: ServedModel, listener: socket.socket) -> None:

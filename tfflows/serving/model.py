@@ -15,6 +15,7 @@ from tfflows.serving.errors import RequestError
 # Rows, and values of any one tensor, that a request may have: they bound the memory that it takes.
 MAX_ROWS = 2**14
 MAX_VALUES = 2**20
+_VALUES_OF_A_TEXT = 2**12
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,16 @@ def _require_shape(name, value, shape):
 
 
 def _require_size(num_rows, specs):
-    most = min(MAX_VALUES // max(math.prod(spec.shape[1:]) for spec in specs), MAX_ROWS)
+    most = min(MAX_VALUES // max(map(_num_values, specs)), MAX_ROWS)
     if not 1 <= num_rows <= most:
         raise RequestError(
             f"A request of this signature may have from 1 to {most} rows, but found {num_rows}."
         )
+
+
+def _num_values(spec):
+    """How much memory a row takes, in numbers."""
+    return math.prod(spec.shape[1:]) * (_VALUES_OF_A_TEXT if spec.dtype == tf.string else 1)
 
 
 def _sentence(error):

@@ -22,21 +22,20 @@ export function coalesced(status, work) {
     pending += 1;
     document.body.ariaBusy = "true";
     byId("status").textContent = status;
-    try {
-      while (isWanted) {
-        isWanted = false;
+    while (isWanted) {
+      isWanted = false;
+      try {
         await work();
+        tell(null);
+      } catch (error) {
+        tell(error.message);
       }
-      tell(null);
-    } catch (error) {
-      tell(error.message);
-    } finally {
-      isRunning = false;
-      pending -= 1;
-      if (!pending) {
-        document.body.ariaBusy = "false";
-        byId("status").textContent = "";
-      }
+    }
+    isRunning = false;
+    pending -= 1;
+    if (!pending) {
+      document.body.ariaBusy = "false";
+      byId("status").textContent = "";
     }
   };
 }
