@@ -14,7 +14,7 @@ from tfflows.serving.model import ServedModel
 
 HOST = "127.0.0.1"
 MAX_BODY = 32 * 2**20  # bytes
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "web"
 _LONGEST_MESSAGE = 1000
 
 
@@ -80,18 +80,8 @@ def app_of(model: ServedModel):
         return Response(json.dumps(answer), status, media_type="application/json")
 
     def worked_out(answer_of, path, *body):
-        """The response to a request, in a worker thread."""
         try:
-            if path.get("name", model.name) != model.name:
-                raise RequestError(
-                    f"There is no model {path['name']!r}: this server has {model.name}.", 404
-                )
-            if path.get("version", model.version) != model.version:
-                raise RequestError(
-                    f"There is no version {path['version']!r} of {model.name}: this server has "
-                    f"{model.version}.",
-                    404,
-                )
+            _require_model(model, **path)
             return response(200, answer_of(model, *body))
         except RequestError as error:
             return response(error.status, {"error": str(error)[:_LONGEST_MESSAGE]})
@@ -146,6 +136,17 @@ def app_of(model: ServedModel):
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     handlers = {HTTPException: http_error, ClientDisconnect: hung_up}
     return Starlette(routes=routes, middleware=[hosts], exception_handlers=handlers)
+
+
+def _require_model(model, name=None, version=None):
+    """Refuse the path of another model or version."""
+    if name not in (None, model.name):
+        raise RequestError(f"There is no model {name!r}: this server has {model.name}.", 404)
+    if version not in (None, model.version):
+        raise RequestError(
+            f"There is no version {version!r} of {model.name}: this server has {model.version}.",
+            404,
+        )
 
 
 def serve(model: ServedModel, listener: socket.socket) -> None:
