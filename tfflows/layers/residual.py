@@ -115,6 +115,8 @@ class ResidualBlock(InvertibleLayer):
         x = self._solve(residual, z, _size(z, 1.0), "inverse")
         # What is left, almost zero, connects x to z and the weights.
         x += _implicit(z - x - residual(x), lambda u: self._solve_transposed(residual, x, u))
+        if not log_dets_are_needed():
+            return x, zero_log_det(x)
         _, log_det = self._value_and_log_det(residual, x, training)
         return x, -log_det
 
