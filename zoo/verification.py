@@ -55,8 +55,10 @@ def verify(name: str, data=None) -> Verification:
     """Recompute an entry's reference tensors, its round trip and the likelihood of a subset.
 
     The reference tensors are those of the flow, and, named SIGNATURE.OUTPUT, what an export of it
-    answers. Deviations are relative to the largest absolute value of the reference. The likelihood
-    is that of the first 256 test examples, with the published dequantisation noise.
+    answers. Deviations are relative to the largest absolute value of the reference. The round trip
+    may be four times as inexact as the published one was on test examples, since flows that solve
+    an equation do it to a tolerance of their own. The likelihood is that of the first 256 test
+    examples, with the published dequantisation noise.
 
     Args:
         name: see `zoo.list()`.
@@ -93,7 +95,9 @@ def verify(name: str, data=None) -> Verification:
     served = reference.served(flow, published, metadata(name)["held_out_log_probs"])
     checks += [Check(key, _deviation(served[key], published[key]), TOLERANCE) for key in served]
     decoded = flow.decode(published["z"], published.get("context")).numpy()
-    checks.append(Check("round trip", _deviation(decoded, published["x"]), TOLERANCE))
+    published_error = metadata(name)["round_trip_error"] / np.max(np.abs(published["x"]))
+    allowed = max(TOLERANCE, 4 * float(published_error))
+    checks.append(Check("round trip", _deviation(decoded, published["x"]), allowed))
     checks.append(_check_likelihood(name, flow, data))
     return Verification(name, tuple(checks))
 
