@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfflows.checks import require_range
 from tfflows.layers import AffineCoupling, Chain, Logit
 from tfflows.networks import ConvNetwork
-from tfflows.seeds import stateless_seed
+from tfflows.seeds import own_rows, stateless_seed
 
 
 def dequantize(x, num_bits: int, seed=None, dtype="float32") -> tf.Tensor:
@@ -38,8 +38,7 @@ def dequantize(x, num_bits: int, seed=None, dtype="float32") -> tf.Tensor:
         [[ 0. 15.]]
     """
     x = _pixels(x, num_bits, dtype)
-    u = tf.random.stateless_uniform(tf.shape(x), stateless_seed(seed), dtype=dtype, alg="philox")
-    return _within_pixel(x, u)
+    return _within_pixel(x, _uniform(x, seed))
 
 
 def _pixels(x, num_bits, dtype):
@@ -50,6 +49,17 @@ def _pixels(x, num_bits, dtype):
             f"{x.dtype.name}."
         )
     return tf.cast(require_pixels(x, num_bits), dtype)
+
+
+def _uniform(x, seed, minval=0.0):
+    """Uniform noise of x's shape and dtype, below 1."""
+    seed = stateless_seed(seed)
+
+    def draw(n):
+        shape = tf.concat([[n], tf.shape(x)[1:]], 0)
+        return tf.random.stateless_uniform(shape, seed, minval, dtype=x.dtype, alg="philox")
+
+    return own_rows(draw, tf.shape(x)[0])
 
 
 def _within_pixel(x, u):
@@ -142,13 +152,7 @@ class VariationalDequantizer(keras.layers.Layer):
         """
         x = _pixels(x, num_bits, self.compute_dtype)
         # The generator draws multiples of eps from [0, 1), and the logit of 0 is infinite.
-        v = tf.random.stateless_uniform(
-            tf.shape(x),
-            stateless_seed(seed),
-            minval=np.finfo(self.compute_dtype).eps / 4,
-            dtype=self.compute_dtype,
-            alg="philox",
-        )
+        v = _uniform(x, seed, np.finfo(self.compute_dtype).eps / 4)
         z, logit_log_det = self._logit.inverse_and_log_det(v)
         z, log_det = self._couplings.forward_and_log_det(z, self._image(x, num_bits), training)
         u, sigmoid_log_det = self._logit.forward_and_log_det(z)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from random import getrandbits
 
 import keras
 import numpy as np
@@ -16,12 +17,14 @@ from tfflows.inputs import FlowInputs
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.scopes import noise_seed, without_log_dets
-from tfflows.seeds import stateless_seed
+from tfflows.seeds import hashed_seed, replica_and_number, stateless_seed, step_seed
 
 tfd = tfp.distributions
 
 # AutoGraph has nothing to convert here, and takes three times as long as the tracing itself.
 _not_converted = tf.autograph.experimental.do_not_convert
+# Instead of a run's seed: what is evaluated again meets the same noise.
+_EVALUATION = -1
 _BASES = {"normal": tfd.Normal, "logistic": tfd.Logistic}
 
 
@@ -140,6 +143,7 @@ class Flow(FlowInputs, keras.Model):
         self.memory = memory
         self._nll = keras.metrics.Mean("nll")
         self._bits_per_dim = None if num_bits is None else keras.metrics.Mean("bits_per_dim")
+        self._run_seed = 0
         self.built = True
 
     # The density.
@@ -257,7 +261,8 @@ class Flow(FlowInputs, keras.Model):
     def fit(self, x=None, y=None, *args, **kwargs):
         """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
 
-        x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
+        The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
+        and is the same on one device and on several that share a batch. x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
         is the context where x is an array. Arrays are checked as a whole before training starts,
         and the batches of a data set before each step.
         """
@@ -267,7 +272,10 @@ class Flow(FlowInputs, keras.Model):
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`."""
+        """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`.
+
+        The same x meets the same dequantisation noise at each call, on any number of replicas.
+        """
         x = self.check_data(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
@@ -301,13 +309,24 @@ class Flow(FlowInputs, keras.Model):
         if self.optimizer is not None and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
+        if self.train_function is None or force:
+            self._run_seed = getrandbits(31)  # `keras.utils.set_random_seed` decides it
         return super().make_train_function(force)
 
     def train_step(self, data):
-        return self._logs(super().train_step(self._with_context_as_input(data)))
+        with self._step_seed(self._run_seed, self.optimizer.iterations):
+            return self._logs(super().train_step(self._with_context_as_input(data)))
 
     def test_step(self, data):
-        return self._logs(super().test_step(self._with_context_as_input(data)))
+        with self._step_seed(_EVALUATION, 0):
+            return self._logs(super().test_step(self._with_context_as_input(data)))
+
+    def _step_seed(self, run, step):
+        """Scope of the noise of one step, which how many replicas there are does not change."""
+        # Of this epoch; gradients that are accumulated belong to one step.
+        _, num_replicas = replica_and_number()
+        examples_seen = num_replicas * tf.cast(self._nll.count, tf.int64)
+        return step_seed(hashed_seed(run, step, examples_seen))
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # There is nothing to build, and Keras would take a batch off the data under a strategy.

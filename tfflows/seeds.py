@@ -1,22 +1,59 @@
-"""Seeds of the stateless generators that all noise is drawn from."""
+"""Seeds of the stateless generators that all noise is drawn from, and who draws which rows."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from contextvars import ContextVar
+
 import numpy as np
 import tensorflow as tf
+
+_STEP = ContextVar("step_seed", default=None)
+
+
+@contextlib.contextmanager
+def step_seed(seed: tf.Tensor):
+    """In this context the seed `None` stands for this one: that of a step of `fit` or `evaluate`.
+
+    Args:
+        seed: int32 `[2]`, the same on all replicas.
+    """
+    token = _STEP.set(seed)
+    try:
+        yield
+    finally:
+        _STEP.reset(token)
+
+
+def hashed_seed(run: int, step, position) -> tf.Tensor:
+    """The seed of a step, int32 `[2]`, without any pattern: sums of it are seeds as well.
+
+    Args:
+        run: what the runs of one step differ in.
+        step, position: scalars from 0; the seeds of any two pairs differ.
+    """
+    number = tf.bitwise.left_shift(tf.cast(step, tf.int64), tf.constant(32, tf.int64))
+    number += tf.cast(position, tf.int64)
+    seed = tf.stack([tf.constant(run, tf.int64), number])
+    return tf.random.stateless_uniform(
+        [2], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
+    )
 
 
 def stateless_seed(seed) -> tf.Tensor:
     """Two int32 numbers for TensorFlow's stateless generators.
 
     Args:
-        seed: an integer, a pair of integers, or `None` for a seed from TensorFlow's global
-            generator (which `keras.utils.set_random_seed` sets, and which differs on each
-            replica of a distributed step).
+        seed: an integer, a pair of integers, or `None`: in `fit` and `evaluate` for the seed of
+            the step, which is the same on all replicas, elsewhere for one from TensorFlow's global
+            generator (which `keras.utils.set_random_seed` sets).
 
     Raises:
         ValueError: if `seed` is something else.
     """
+    if seed is None and _STEP.get() is not None:
+        return _STEP.get()
     if seed is None:
         return tf.random.uniform([2], maxval=np.iinfo(np.int32).max, dtype=tf.int32)
     if isinstance(seed, (int, np.integer)):
@@ -27,3 +64,28 @@ def stateless_seed(seed) -> tf.Tensor:
             f"A seed is an integer or a pair of integers, but found shape {tuple(seed.shape)}."
         )
     return seed
+
+
+def own_rows(draw: Callable[[tf.Tensor], tf.Tensor], batch, axis: int = 0) -> tf.Tensor:
+    """What `draw` returns for the examples of all replicas, cut to those of this replica.
+
+    So the noise of a global batch does not depend on the number of replicas that share it, and no
+    two of its examples have the same.
+
+    Args:
+        draw: function of a number of examples.
+        batch: examples of this replica; the others have as many.
+        axis: that of the examples in what is drawn.
+    """
+    replica, num_replicas = replica_and_number()
+    if num_replicas == 1:
+        return draw(batch)
+    return tf.gather(draw(num_replicas * batch), replica * batch + tf.range(batch), axis=axis)
+
+
+def replica_and_number():
+    """Number of the replica that this code runs on, and how many there are: 0, 1 outside of any."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return 0, 1
+    return context.replica_id_in_sync_group, context.num_replicas_in_sync

@@ -22,7 +22,7 @@ from tfflows.layers import (
     record_solves,
 )
 from tfflows.networks import TimeDependentConvNetwork, TimeDependentMLP
-from tfflows.seeds import stateless_seed
+from tfflows.seeds import own_rows, replica_and_number, stateless_seed
 
 _LOSSES = ("likelihood", "flow_matching")
 
@@ -273,10 +273,13 @@ class FFJORD(Flow):
         for layer in reversed(after):
             y, _ = layer.inverse_and_log_det(y, context)
         batch = tf.shape(y)[0]
-        z = tf.reshape(self._draw_base(batch, seed + [0, 1]), tf.shape(y))
+        z = own_rows(lambda n: self._draw_base(n, seed + [0, 1]), batch)
+        z = tf.reshape(z, tf.shape(y))
         # One draw for the batch, spread evenly: less noise than with one for each example.
         offset = tf.random.stateless_uniform([], seed + [0, 2], dtype=y.dtype, alg="philox")
-        t = (offset + tf.cast(tf.range(batch), y.dtype)) / tf.cast(batch, y.dtype)
+        replica, num_replicas = replica_and_number()
+        row = tf.cast(replica * batch + tf.range(batch), y.dtype)
+        t = (offset + row) / tf.cast(num_replicas * batch, y.dtype)
         axes = list(range(1, y.shape.rank))
         errors = []
         for k, block in enumerate(self.blocks):

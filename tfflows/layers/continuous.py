@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfflows.layers.base import InvertibleLayer, zero_log_det
 from tfflows.layers.scopes import current_noise_seed, log_dets_are_needed
 from tfflows.ode import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
-from tfflows.seeds import stateless_seed
+from tfflows.seeds import own_rows, stateless_seed
 
 TRACES = ("exact", "rademacher", "gaussian")
 # The exact trace costs as many evaluations of f, and of its gradient, as z has entries.
@@ -97,7 +97,7 @@ class ContinuousLayer(InvertibleLayer):
 
     The trace is exact at the cost of D evaluations of f, D the entries of z, or Hutchinson's
     estimate e (df/dz) e at the cost of one, with noise e that is drawn once a solve and example.
-    With `training=True` the noise is new at each call, from TensorFlow's global generator; else it
+    With `training=True` the noise is new at each call, see `tfflows.seeds.stateless_seed`; else it
     depends on `seed` alone, and equal calls give equal results. `tfflows.layers.noise_seed` decides
     it for both.
 
@@ -337,11 +337,15 @@ class ContinuousLayer(InvertibleLayer):
         if seed is None and not training:
             seed = 0
         seed = stateless_seed(seed) + [0, 1 + self.seed]
-        shape = tf.shape(value)
-        if trace == "gaussian":
-            return tf.random.stateless_normal(shape, seed, dtype=value.dtype, alg="philox")
-        bits = tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32, alg="philox")
-        return tf.cast(2 * bits - 1, value.dtype)
+
+        def draw(n):
+            shape = tf.concat([[n], tf.shape(value)[1:]], 0)
+            if trace == "gaussian":
+                return tf.random.stateless_normal(shape, seed, dtype=value.dtype, alg="philox")
+            bits = tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32, alg="philox")
+            return tf.cast(2 * bits - 1, value.dtype)
+
+        return own_rows(draw, tf.shape(value)[0])
 
     def _with_divergence(self, z, t, context, left, trace):
         """f, its divergence and the squared Frobenius norm of its Jacobian."""

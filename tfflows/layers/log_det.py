@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfflows.seeds import stateless_seed
+from tfflows.seeds import own_rows, stateless_seed
 
 _KINDS = ("exact", "truncated", "roulette")
 
@@ -98,9 +98,12 @@ class LogDetEstimator:
             v, `[samples, batch, *event_shape]`, and T, int32 `[samples]`.
         """
         seed = stateless_seed(seed)
-        shape = tf.concat([[self.samples], tf.shape(x)], 0)
-        bits = tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32, alg="philox")
-        signs = tf.cast(2 * bits - 1, x.dtype)
+
+        def draw_bits(n):
+            shape = tf.concat([[self.samples, n], tf.shape(x)[1:]], 0)
+            return tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32, alg="philox")
+
+        signs = tf.cast(2 * own_rows(draw_bits, tf.shape(x)[0], axis=1) - 1, x.dtype)
         if self.kind != "roulette":
             return signs, tf.zeros([self.samples], tf.int32)
         # In float64: float32 would end all tails at 24.

@@ -14,9 +14,11 @@ class FusedAdamW(keras.optimizers.AdamW):
         w <- w - rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
 
     The update is the same. Deep flows have hundreds of small weights, and Keras's twenty operations
-    for each take longer to trace than the flow itself. Arguments as for `keras.optimizers.AdamW`,
-    but for `amsgrad`; the moving average of the weights (`use_ema`) differs, it starts with a
-    momentum of min(`ema_momentum`, t / (t + 9)) at step t, so that short runs forget their start.
+    for each take longer to trace than the flow itself. On several replicas gradients are summed up
+    before they are clipped, so that the result is that of one device. Arguments as for
+    `keras.optimizers.AdamW`, but for `amsgrad`; the moving average of the weights (`use_ema`)
+    differs, it starts with a momentum of min(`ema_momentum`, t / (t + 9)) at step t, so that short
+    runs forget their start.
 
     Raises:
         ValueError: for `amsgrad=True`.
@@ -34,6 +36,18 @@ class FusedAdamW(keras.optimizers.AdamW):
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise ValueError("FusedAdamW has no amsgrad; use keras.optimizers.AdamW.")
+
+    def _apply_weight_decay(self, variables):
+        if self.weight_decay:
+            super()._apply_weight_decay(variables)
+
+    def _backend_apply_gradients(self, grads, trainable_variables):
+        # Keras clips what each replica has, which is not the gradient, and sums then.
+        pairs = super()._all_reduce_sum_gradients(zip(grads, trainable_variables, strict=True))
+        super()._backend_apply_gradients([gradient for gradient, _ in pairs], trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars  # they are sums already
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)

@@ -190,8 +190,8 @@ def _fit(recipe, folder, data, flow, write):
         flow.adapt(x, y, seed=recipe.seed)
     backup = Backup(folder / "backup")
     epochs_done = backup.restore(flow)
-    # Other noise than in the epochs that are done.
-    keras.utils.set_random_seed(recipe.seed + epochs_done)
+    # The noise of a step follows from this and the step's number.
+    keras.utils.set_random_seed(recipe.seed)
     batches = training_batches(
         data.train if recipe.conditional else Split(data.train.x),
         recipe.batch_size,

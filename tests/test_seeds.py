@@ -1,0 +1,117 @@
+"""Noise of a step: one stream over all replicas, the same again after a restart."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import build_flow, draw_data, max_difference
+
+from tfflows.dequantization import VariationalDequantizer, dequantize
+from tfflows.layers import ContinuousLayer, LogDetEstimator, noise_seed
+from tfflows.networks import TimeDependentMLP
+from tfflows.seeds import hashed_seed, stateless_seed, step_seed
+
+
+def on_each_replica(strategy, function, x):
+    """What each of two replicas makes of its half of x."""
+    halves = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.split(x, 2)[context.replica_id_in_sync_group]
+    )
+    return strategy.experimental_local_results(strategy.run(tf.function(function), (halves,)))
+
+
+def variational():
+    layer = VariationalDequantizer(width=4, num_couplings=2)
+    layer.build((None, 2, 2, 1))
+    return lambda x: layer.dequantize(x, 4, seed=5)[0]
+
+
+def estimates():
+    network = TimeDependentMLP(2, hidden=(4,))
+    layer = ContinuousLayer(network, solver="rk4", num_steps=2, trace="gaussian")
+    layer.build((None, 2))
+    for weight in network.trainable_weights:
+        weight.assign(tf.random.stateless_normal(weight.shape, [1, 2]))
+
+    def log_det(x):
+        with noise_seed(3):
+            return layer.inverse_and_log_det(x)[1]
+
+    return log_det
+
+
+PIXELS = np.arange(24).reshape(6, 2, 2, 1) % 16
+POINTS = np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
+DRAWS = {
+    "dequantize": (lambda: lambda x: dequantize(x, 4, seed=5), PIXELS, 0),
+    "variational": (variational, PIXELS, 0),
+    "signs": (lambda: lambda x: LogDetEstimator("roulette", samples=3).draw(x, 5)[0], POINTS, 1),
+    "hutchinson": (estimates, POINTS, 0),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_replicas_draw_the_rows_of_one_batch(name, two_replicas):
+    make, x, axis = DRAWS[name]
+    with two_replicas.scope():
+        draw = make()
+    whole = draw(tf.constant(x))
+    parts = on_each_replica(two_replicas, draw, x)
+    np.testing.assert_allclose(tf.concat(parts, axis), whole, rtol=1e-5)
+    assert max_difference(*parts) > 1e-3
+
+
+def test_flow_matching_on_replicas_is_that_of_one_batch(two_replicas):
+    with two_replicas.scope():
+        flow = build_flow("ffjord", size=0.5)
+    x = tf.constant(draw_data(flow, 6))
+    context = tf.zeros([3, 1])
+    whole = flow.flow_matching_loss(x, tf.zeros([6, 1]), seed=2)
+    parts = on_each_replica(two_replicas, lambda x: flow.flow_matching_loss(x, context, seed=2), x)
+    np.testing.assert_allclose(tf.concat(parts, 0), whole, rtol=1e-4)
+
+
+def test_seeds_of_steps_differ():
+    seeds = {
+        tuple(hashed_seed(run, step, position).numpy())
+        for run in (-1, 0, 1)
+        for step in (0, 1, 2**20)
+        for position in (0, 1, 2**20)
+    }
+    assert len(seeds) == 27
+    # What is added to a seed must not lead to that of the next step.
+    sums = np.array(sorted(seeds), "int64")
+    assert np.min(np.abs(np.diff(np.sort(sums[:, 1])))) > 100
+
+
+def test_the_seed_of_a_step_stands_for_none():
+    with step_seed(tf.constant([3, 4])):
+        np.testing.assert_array_equal(stateless_seed(None), [3, 4])
+        np.testing.assert_array_equal(stateless_seed(5), [5, 0])
+    assert max_difference(stateless_seed(None), stateless_seed(None)) > 0
+
+
+def test_a_run_has_fresh_noise_in_each_step_and_the_same_when_repeated():
+    """The losses are those of the noise alone: the weights do not move."""
+
+    def losses(seed, epochs=2):
+        flow = build_flow("nice_image", size=0.5)
+        flow.compile(keras.optimizers.SGD(0.0))
+        keras.utils.set_random_seed(seed)
+        x = np.zeros([8, 1, 2, 1], "uint8")
+        return flow.fit(x, batch_size=4, epochs=epochs, verbose=0).history["nll"]
+
+    first = losses(0)
+    assert first == losses(0) and first[0] != first[1]
+    assert first != losses(1)
+
+
+def test_evaluation_meets_the_same_noise_each_time():
+    flow = build_flow("nice_image", size=0.5)
+    flow.compile("sgd")
+    x = np.zeros([8, 1, 2, 1], "uint8")
+    nll = [flow.evaluate(x, batch_size=4, verbose=0, return_dict=True)["nll"] for _ in range(2)]
+    assert nll[0] == nll[1]
+    # But other noise in each batch.
+    first = flow.evaluate(x[:4], batch_size=4, verbose=0, return_dict=True)["nll"]
+    assert abs(first - nll[0]) > 1e-6
