@@ -262,7 +262,9 @@ class Flow(FlowInputs, keras.Model):
         """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
 
         The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
-        and is the same on one device and on several that share a batch. x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
+        and is the same on one device and on several that share a batch.
+
+        x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
         is the context where x is an array. Arrays are checked as a whole before training starts,
         and the batches of a data set before each step.
         """

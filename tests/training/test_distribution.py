@@ -2,9 +2,6 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,19 +11,6 @@ from training_runs import read_log, silent, tiny_data, tiny_recipe
 
 from tfflows import training
 from tfflows.training import train
-
-_WORKER = """
-import sys
-from types import SimpleNamespace
-from tfflows import training
-
-recipe, data, folder, workers, index = sys.argv[1:]
-training.set_workers(workers.split(","), int(index))
-strategy = training.strategy()
-recipe = training.Recipe.from_file(recipe).replace(data=data)
-flow = training.train(recipe, folder, strategy=strategy)
-print(strategy.num_replicas_in_sync, training.is_chief(strategy), flow.count_params())
-"""
 
 
 @pytest.fixture
@@ -45,54 +29,6 @@ def test_two_replicas_train_as_one_device_does(two_replicas, tmp_path):
         assert a["val_nll"] == pytest.approx(b["val_nll"], rel=1e-5)
     # What comes back is a flow on one device.
     assert two.distribute_strategy.num_replicas_in_sync == 1
-
-
-def free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def test_two_worker_processes_train_as_one_device_does(tmp_path):
-    x = np.random.default_rng(0).normal(size=(500, 2)).astype("float32")
-    x[:, 1] += x[:, 0] ** 2
-    np.savez(tmp_path / "table.npz", x=x)
-    recipe = tiny_recipe(data=str(tmp_path / "table.npz"), epochs=2)
-    recipe.to_file(tmp_path / "recipe.json")
-    workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(2))
-    command = [sys.executable, "-c", _WORKER, str(tmp_path / "recipe.json"), recipe.data]
-    command += [str(tmp_path / "run"), workers]
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
-    processes = [
-        subprocess.Popen(
-            [*command, str(index)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for index in range(2)
-    ]
-    results = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], results
-    one = train(recipe, tmp_path / "one", write=silent)
-    lines = [output.splitlines() for output, _ in results]
-    assert [line[-1] for line in lines] == [
-        f"2 True {one.count_params()}",
-        f"2 False {one.count_params()}",
-    ]
-    # The chief reports, once.
-    assert sum("epoch 2/2" in line for line in lines[0]) == 1 and len(lines[1]) == 1
-    assert len(read_log(tmp_path / "run")) == 2
-    two = recipe.build_flow(recipe.load_data())
-    two.load_weights(tmp_path / "run" / "best.weights.h5")
-    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
 def test_a_batch_that_replicas_cannot_share(two_replicas, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from pathlib import Path
 
 import tfflows
 
@@ -17,19 +18,23 @@ def free_ports(n: int) -> list[int]:
     return ports
 
 
+def worker_environment() -> dict[str, str]:
+    """In which this package and the modules beside this one are found."""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
+    folders = [Path(tfflows.__file__).parents[1], Path(__file__).parent]
+    return {**environment, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+
+
 def start_workers(command, n: int = 2) -> list[subprocess.Popen]:
     """Processes of `command(workers, index)`, workers as `tfflows train --workers` takes them."""
     workers = ",".join(f"127.0.0.1:{port}" for port in free_ports(n))
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CONFIG"}
-    root = os.path.dirname(os.path.dirname(tfflows.__file__))
-    environment["PYTHONPATH"] = os.pathsep.join([root, os.path.dirname(__file__)])
     return [
         subprocess.Popen(
             [str(word) for word in command(workers, index)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment,
+            env=worker_environment(),
         )
         for index in range(n)
     ]

@@ -1,7 +1,14 @@
 """Training from recipes."""
 
 from tfflows.training.batches import training_batches
-from tfflows.training.callbacks import Backup, BestWeights, Progress, SampleGrid
+from tfflows.training.callbacks import (
+    Backup,
+    BestWeights,
+    DivergedError,
+    Progress,
+    SampleGrid,
+    StopOnDivergence,
+)
 from tfflows.training.distribution import is_chief, set_workers, strategy
 from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
@@ -11,10 +18,12 @@ from tfflows.training.train import train
 __all__ = [
     "Backup",
     "BestWeights",
+    "DivergedError",
     "FusedAdamW",
     "Progress",
     "Recipe",
     "SampleGrid",
+    "StopOnDivergence",
     "WarmupHoldDecay",
     "is_chief",
     "set_workers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 import time
@@ -65,7 +66,8 @@ class Backup(keras.callbacks.Callback):
     Keras's own `BackupAndRestore` overwrites its one file in place, which a kill cuts in half.
 
     Args:
-        folder: gets one file, `epoch_N.weights.h5` after N epochs.
+        folder: gets a file `epoch_N.weights.h5` after N epochs; the two newest stay, in case that
+            one of them is damaged.
     """
 
     def __init__(self, folder):
@@ -73,27 +75,93 @@ class Backup(keras.callbacks.Callback):
         self.folder = Path(folder)
 
     def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            return
         self.folder.mkdir(exist_ok=True)
-        path = self.folder / f"epoch_{epoch + 1}.weights.h5"
-        save_whole(self.model, path)
-        for older in self.folder.glob("*.weights.h5"):
-            if older != path:
-                older.unlink()
+        save_whole(self.model, self.folder / f"epoch_{epoch + 1}.weights.h5")
+        for _, older in self._files()[2:]:
+            older.unlink()
 
     def epochs_done(self) -> int:
         """Whole epochs in the newest backup, 0 without one."""
-        files = self.folder.glob("epoch_*.weights.h5")
-        return max((int(path.name[6:].split(".")[0]) for path in files), default=0)
+        return max((epochs for epochs, _ in self._files()), default=0)
 
-    def restore(self, model) -> int:
-        """Load the newest backup into a compiled model; returns its number of whole epochs."""
-        epochs = self.epochs_done()
-        if epochs:
+    def restore(self, model, write=print) -> int:
+        """Load the newest backup that can be read; returns its number of whole epochs.
+
+        Args:
+            model: compiled.
+            write: takes a line about each file that is damaged; it is kept under another name.
+
+        Raises:
+            OSError: if there are backups, but all are damaged.
+        """
+        files = self._files()
+        if files:
             model.optimizer.build(model.trainable_variables)
-            model.load_weights(self.folder / f"epoch_{epochs}.weights.h5")
-        return epochs
+        for epochs, path in files:
+            try:
+                model.load_weights(path)
+                return epochs
+            except (OSError, ValueError, KeyError) as error:
+                reason = str(error).splitlines()[0].rstrip(".")
+                write(f"The backup {path} is damaged, and the one before is used: {reason}.")
+                # Another worker may do the same.
+                with contextlib.suppress(OSError):
+                    path.rename(path.with_name(f"damaged.{path.name}"))
+        if files:
+            raise OSError(
+                f"All backups in {self.folder} are damaged; delete this folder to train from the "
+                "first epoch."
+            )
+        return 0
+
+    def _files(self):
+        """Number of epochs and path of each backup, newest first."""
+        paths = self.folder.glob("epoch_*.weights.h5")
+        return sorted(((int(path.name[6:].split(".")[0]), path) for path in paths), reverse=True)
+
+
+class DivergedError(ValueError):
+    """Training met a loss that is not finite, or far above what it was."""
+
+
+class StopOnDivergence(keras.callbacks.Callback):
+    """Raise `DivergedError` where the loss is not finite, or explodes.
+
+    A loss explodes if its mean over 100 successive steps (or an epoch, if it has fewer) lies more
+    than 10 nats a dimension above the lowest such mean, or above the loss at the start.
+
+    Args:
+        num_dims: of an event.
+        lowest: mean loss of the best epoch of an earlier part of this run.
+    """
+
+    window = 100
+    rise = 10.0  # nats a dimension
+
+    def __init__(self, num_dims: int, lowest: float = math.inf):
+        super().__init__()
+        self._limit = self.rise * num_dims
+        self._lowest = lowest
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before = 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            raise DivergedError("its loss is not finite")
+        # It is the mean since the start of the epoch.
+        steps, total = batch + 1, (batch + 1) * logs["loss"]
+        if steps == 1 and self._lowest == math.inf:
+            self._lowest = logs["loss"]
+        size = min(self.window, self.params["steps"])
+        if steps % size == 0:
+            mean = (total - self._before) / size
+            if mean > self._lowest + self._limit:
+                raise DivergedError(
+                    f"its loss rose to {mean:.6g} nats from {self._lowest:.6g} at its lowest, more "
+                    f"than {self.rise:g} nats a dimension"
+                )
+            self._lowest, self._before = min(self._lowest, mean), total
 
 
 class StepCounter(keras.callbacks.Callback):
@@ -125,10 +193,33 @@ def _is_finite(weight) -> bool:
 
 
 def save_whole(model, path: Path):
-    """Save weights (of the optimizer too) so that the file is never seen half-written."""
+    """Save weights (of the optimizer too) so that the file is never seen half-written.
+
+    Raises:
+        OSError: if there is no room; what was at this place before still is.
+    """
     unfinished = path.with_name(f"unfinished.{path.name}")
-    model.save_weights(unfinished)
-    unfinished.replace(path)
+    try:
+        # Where it finds none, HDF5 brings the process down.
+        _require_room(model, unfinished)
+        model.save_weights(unfinished)
+        unfinished.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise OSError(f"cannot write the weights {path}: {reason}") from error
+
+
+def _require_room(model, path: Path):
+    """Fill a file with as many bytes as the weights will take, at most."""
+    variables = model.variables + (model.optimizer.variables if model.optimizer else [])
+    size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
+    # Groups and headers take some kilobytes for each.
+    size += 2**13 * (len(variables) + 8)
+    with open(path, "wb") as file:
+        for start in range(0, size, 2**20):
+            file.write(bytes(min(2**20, size - start)))
 
 
 def write_whole(path: Path, text: str):

@@ -23,9 +23,11 @@ from tfflows.training.batches import distributed, training_batches
 from tfflows.training.callbacks import (
     Backup,
     BestWeights,
+    DivergedError,
     Progress,
     SampleGrid,
     StepCounter,
+    StopOnDivergence,
     tensorboard_is_installed,
     write_whole,
 )
@@ -37,10 +39,6 @@ from tfflows.training.schedule import WarmupHoldDecay
 BEST = "best.weights.h5"
 _REWINDS = "rewinds.json"
 _MOST_REWINDS = 3
-
-
-class _DivergedError(ValueError):
-    """Training met a loss that is not finite."""
 
 
 def train(
@@ -57,8 +55,9 @@ def train(
     if TensorBoard is installed. Called again after a kill, it goes on from the last whole epoch;
     called again after the end, it only loads the result.
 
-    Where a loss is not finite, training goes back to the last whole epoch and on with half the
-    learning rate, up to three times; `rewinds.json` says so, and `run.json` has it at the end.
+    Where a loss is not finite or explodes (see `tfflows.training.StopOnDivergence`), training goes
+    back to the last whole epoch and on with half the learning rate, up to three times;
+    `rewinds.json` says so, and `run.json` has it at the end.
     A recipe's pretraining is a run of its own in the folder `pretraining/`, whose time counts.
 
     Args:
@@ -74,7 +73,11 @@ def train(
         ValueError: if the replicas cannot share a batch equally, the folder holds a run of another
             recipe, training diverges once more after three rewinds (or at once, with several
             workers), or as the data and flow do.
-        OSError: if the folder cannot be written.
+        OSError: if the folder cannot be written, or the disk is full in the middle of the run.
+        ConnectionError: if another worker cannot be reached any more.
+
+    After an error nothing but the epoch that it happened in is lost: called again, all workers go
+    on with it.
     """
     strategy = strategy or tf.distribute.get_strategy()
     num_replicas = strategy.num_replicas_in_sync
@@ -94,7 +97,7 @@ def train(
         while not (folder / "run.json").is_file():
             try:
                 _fit(recipe, folder, data, flow, write)
-            except _DivergedError as error:
+            except DivergedError as error:
                 if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
                     raise
                 _rewind(recipe, folder, error, write)
@@ -189,7 +192,7 @@ def _fit(recipe, folder, data, flow, write):
         x, y = flow.examples_to_adapt_to(data.train.x, data.train.y if recipe.conditional else None)
         flow.adapt(x, y, seed=recipe.seed)
     backup = Backup(folder / "backup")
-    epochs_done = backup.restore(flow)
+    epochs_done = backup.restore(flow, write)
     # The noise of a step follows from this and the step's number.
     keras.utils.set_random_seed(recipe.seed)
     batches = training_batches(
@@ -211,6 +214,8 @@ def _fit(recipe, folder, data, flow, write):
     scratch = None if is_chief(strategy) else tempfile.TemporaryDirectory()
     own = folder if scratch is None else Path(scratch.name)
     counter = StepCounter()
+    lowest = min((row["loss"] for row in _read_log(log)), default=math.inf)
+    guard = StopOnDivergence(math.prod(flow.event_shape), lowest)
     try:
         flow.fit(
             distributed(strategy, flow.check_data(batches)),
@@ -219,24 +224,33 @@ def _fit(recipe, folder, data, flow, write):
             epochs=recipe.epochs,
             steps_per_epoch=steps_per_epoch,
             validation_steps=math.ceil(len(shared.validation) / recipe.batch_size),
-            callbacks=[counter, *_callbacks(recipe, folder, own, flow, write)],
+            callbacks=[guard, counter, *_callbacks(recipe, folder, own, flow, write)],
             verbose=0,
             shuffle=False,
         )
+    except DivergedError as error:
+        raise DivergedError(f"Training diverged {counter.where(flow)}: {error}.") from error
+    except OSError as error:
+        raise OSError(
+            f"Training stopped {counter.where(flow)}: {error}. Called again, it goes on after "
+            f"epoch {backup.epochs_done()}."
+        ) from error
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        raise ConnectionError(
+            f"Training stopped {counter.where(flow)}: another worker cannot be reached any more. "
+            f"Start all workers again, and they go on after epoch {backup.epochs_done()}."
+        ) from error
     except tf.errors.InvalidArgumentError as error:
         message = _said(error)
         # What the flow computed should be finite; data that must be are no reason to rewind.
-        kind = _DivergedError if "should be finite" in message else ValueError
+        kind = DivergedError if "should be finite" in message else ValueError
         raise kind(f"Training stopped {counter.where(flow)}: {message}.") from error
     finally:
         if scratch is not None:
             scratch.cleanup()
     wait_for_workers(strategy)
-    rows = _read_log(log)
-    if len(rows) < recipe.epochs:
-        raise _DivergedError(f"Training diverged {counter.where(flow)}: its loss is not finite.")
     if is_chief(strategy):
-        _finish(folder, rows, backup)
+        _finish(folder, _read_log(log), backup)
     wait_for_workers(strategy)
 
 
@@ -285,7 +299,6 @@ def _callbacks(recipe, folder, own, flow, write):
     uses_average = recipe.ema_momentum is not None
     best = min((row["val_nll"] for row in _read_log(folder / "log.csv")), default=math.inf)
     return [
-        keras.callbacks.TerminateOnNaN(),
         *([average] if uses_average else []),
         BestWeights(own / BEST, best),
         *(_reports(recipe, folder, flow, write) if own == folder else []),

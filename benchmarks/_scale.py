@@ -1,0 +1,161 @@
+"""One measurement of `scale.py`, in a process of its own: `python _scale.py KIND JSON`.
+
+The last line of stdout is its result, as JSON.
+"""
+
+import json
+import sys
+import time
+
+import _worker
+import numpy as np
+
+SIDE, CHANNELS, WIDTH = 32, 3, 64
+
+
+def glow(tfflows, steps, memory="store"):
+    """One level of K steps, whose kernels are away from zero, and started actnorms."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    flow = tfflows.Glow(
+        (SIDE, SIDE, CHANNELS), levels=1, steps=steps, width=WIDTH, num_bits=8, memory=memory
+    )
+    rng = np.random.default_rng(0)
+    for weight in flow.trainable_weights:
+        if weight.name == "kernel" and not np.any(weight.numpy()):
+            weight.assign(rng.normal(0, 0.02, weight.shape))
+    flow.adapt(images(8), seed=0)
+    return flow
+
+
+def images(n):
+    """Smooth 8-bit images: sums of a few waves."""
+    rng = np.random.default_rng(1)
+    grid = np.arange(SIDE) / SIDE
+    waves = rng.uniform(-3, 3, (n, 4, 2, CHANNELS))
+    phase = (
+        waves[:, :, 0, None, None] * grid[:, None, None]
+        + waves[:, :, 1, None, None] * (grid[:, None])
+    )
+    x = np.sum(np.sin(2 * np.pi * phase), axis=1) / 8 + rng.normal(0, 0.02, phase[:, 0].shape)
+    return np.clip(128 + 127 * x, 0, 255).astype("uint8")
+
+
+def steps_timed(function, warm_up, count):
+    """Lower quartile of the seconds of a call, of the clock and of the processors."""
+    for _ in range(warm_up):
+        function()
+    times = []
+    for _ in range(count):
+        start = time.perf_counter(), time.process_time()
+        function()
+        times.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    return [float(value) for value in np.percentile(times, 25, axis=0)]
+
+
+def memory(tf, tfflows, steps, batch, mode):
+    """Peak of a training step, MB over the imports, and its seconds."""
+    base = _worker.resident("VmRSS")
+    flow = glow(tfflows, steps, mode)
+    flow.compile(tfflows.training.FusedAdamW(1e-5))
+    x = images(32)[:batch]
+    start = time.perf_counter()
+    flow.train_on_batch(x)
+    first = time.perf_counter() - start
+    wall, cpu = steps_timed(lambda: flow.train_on_batch(x), 1, 6)
+    peak = _worker.resident("VmHWM") - base
+    return {"peak": peak, "first": first, "wall": wall, "cpu": cpu}
+
+
+def gradients(tf, tfflows, steps, batch):
+    """Largest distance of a weight's gradient from that of stored activations, relative."""
+    flow = glow(tfflows, steps)
+    x = tf.constant(images(batch))
+    weights = [weight.value for weight in flow.trainable_weights]
+    found = {}
+    for mode in ("store", "checkpoint", "invert"):
+        flow.memory = mode
+
+        @tf.function
+        def gradient():
+            with tf.GradientTape() as tape:
+                loss = -tf.reduce_mean(flow.log_prob(x, seed=0, training=True))
+            return tape.gradient(loss, weights)
+
+        found[mode] = [value.numpy() for value in gradient()]
+    return {
+        mode: max(
+            float(np.linalg.norm(a - b) / np.linalg.norm(b))
+            for a, b in zip(found[mode], found["store"], strict=True)
+        )
+        for mode in ("checkpoint", "invert")
+    }
+
+
+def scaling(tf, tfflows, strategy, batch, steps, workers=(), index=0):
+    """Seconds of a training step of a global batch under a strategy."""
+    from tfflows import training
+    from tfflows.data import Split
+    from tfflows.training.batches import distributed
+
+    if workers:
+        training.set_workers(workers, index)
+        strategy = training.strategy("multi_worker")
+    elif strategy == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    else:
+        strategy = training.strategy(strategy)
+    import keras
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            times.append(time.perf_counter())
+
+    times = []
+    with strategy.scope():
+        flow = glow(tfflows, steps)
+        flow.compile(training.FusedAdamW(1e-5))
+        batches = distributed(strategy, training.training_batches(Split(images(256)), batch))
+        flow.fit(batches, steps_per_epoch=12, verbose=0, shuffle=False, callbacks=[Clock()])
+    return {"wall": float(np.percentile(np.diff(times[2:]), 25))}
+
+
+def precision(tf, tfflows, policy, batch, steps):
+    """Seconds of a training step, and what the networks' precision does to bits per dimension."""
+    import keras
+
+    exact = glow(tfflows, steps)
+    keras.config.set_dtype_policy(policy)
+    flow = glow(tfflows, steps)
+    flow.set_weights(exact.get_weights())
+    x = images(64)
+    log_probs = [tf.function(f.log_prob)(tf.constant(x), seed=0).numpy() for f in (exact, flow)]
+    difference = (log_probs[1] - log_probs[0]) / (SIDE * SIDE * CHANNELS * np.log(2))
+    optimizer = tfflows.training.FusedAdamW(1e-5)
+    if policy == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    flow.compile(optimizer)
+    wall, cpu = steps_timed(lambda: flow.train_on_batch(x[:batch]), 2, 4)
+    return {
+        "wall": wall,
+        "cpu": cpu,
+        "mean": float(np.mean(difference)),
+        "largest": float(np.max(np.abs(difference))),
+    }
+
+
+if __name__ == "__main__":
+    answers, sys.stdout = sys.stdout, sys.stderr
+    settings = json.loads(sys.argv[2])
+    _worker.load("tfflows", settings.pop("threads"))
+    import tensorflow as tf
+
+    import tfflows
+
+    result = globals()[sys.argv[1]](tf, tfflows, **settings)
+    print(json.dumps(result), file=answers)
