@@ -11,19 +11,20 @@ from tfflows.training import Progress, SampleGrid, train
 
 
 def called(callback, epochs, model=None):
-    callback.set_params({"epochs": epochs})
+    callback.set_params({"epochs": epochs, "steps": 5})
     callback.set_model(model)
     return callback
 
 
 def test_progress_lines():
     lines = []
-    progress = called(Progress(lines.append), 4)
+    progress = called(Progress(64, lines.append), 4)
     for epoch in range(2):
         logs = {"nll": 2.0, "val_nll": 3.25}
         progress.on_epoch_begin(epoch)
         progress.on_epoch_end(epoch, logs)
         assert 0 <= logs["seconds"] < 60
+        assert logs["examples_per_second"] == pytest.approx(5 * 64 / logs["seconds"])
     progress.on_epoch_begin(3)
     progress.on_epoch_end(
         3, {"nll": 2.0, "val_nll": 3.25, "bits_per_dim": 1.5, "val_bits_per_dim": 1.75}

@@ -92,3 +92,20 @@ def test_moving_average_forgets_the_start():
         np.testing.assert_allclose(found, average, rtol=1e-5)
     optimizer.finalize_variable_values([variable])
     np.testing.assert_allclose(variable, average, rtol=1e-5)
+
+
+def test_accumulated_gradients_are_averaged_and_the_moving_average_waits():
+    gradients = [[1.0, -2.0], [0.5, 4.0], [3.0, 1.0], [-1.0, 0.0]]
+    settings = {"use_ema": True, "ema_momentum": 0.9}
+    found, expected = (keras.Variable(np.array([5.0, -3.0], "float32")) for _ in range(2))
+    accumulating = FusedAdamW(0.5, gradient_accumulation_steps=2, **settings)
+    plain = FusedAdamW(0.5, **settings)
+    accumulating.build([found])
+    plain.build([expected])
+    for gradient in gradients:
+        accumulating.apply([tf.constant(gradient)])
+    for gradient in np.mean(np.reshape(gradients, [2, 2, 2]), axis=1):
+        plain.apply([tf.constant(gradient, tf.float32)])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    averages = [optimizer._model_variables_moving_average[0] for optimizer in (accumulating, plain)]
+    np.testing.assert_allclose(*averages, rtol=1e-6)

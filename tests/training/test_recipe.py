@@ -81,11 +81,26 @@ def test_bad_files(tmp_path, text, message):
         ("learning_rate", -1e-3),
         ("learning_rate", float("nan")),
         ("learning_rate", "fast"),
+        ("gradient_accumulation", 0),
+        ("gradient_accumulation", 5),
+        ("precision", "bfloat16"),
+        ("memory", "less"),
     ],
 )
 def test_bad_values_are_named(name, value):
     with pytest.raises(ValueError, match=f"{name} must be .*{value!r}"):
         tiny_recipe(**{name: value})
+
+
+def test_memory_and_precision_reach_the_flow():
+    recipe = tiny_recipe(memory="invert", precision="mixed_bfloat16")
+    flow = recipe.build_flow(tiny_data())
+    assert flow.memory == "invert"
+    assert flow.transform.layers[0].conditioner.compute_dtype == "bfloat16"
+    assert flow.compute_dtype == "float32"
+    other = tiny_recipe().build_flow(tiny_data())
+    assert other.memory == "store"
+    assert other.transform.layers[0].conditioner.compute_dtype == "float32"
 
 
 def test_replace_checks_too():

@@ -1,5 +1,6 @@
 """`train` from start to end: what it writes, learns, returns and refuses."""
 
+import re
 import sys
 
 import keras
@@ -19,7 +20,7 @@ from training_runs import (
 
 import tfflows
 from tfflows.data import Dataset, Split
-from tfflows.training import Recipe, train
+from tfflows.training import DriftMonitor, Progress, Recipe, train
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,8 @@ def test_files_of_a_run(finished):
         "samples.png",
         "best.weights.h5",
         "run.json",
+        "report.md",
+        "curves.png",
     }
     assert Recipe.from_file(folder / "recipe.json") == recipe
     with Image.open(folder / "samples.png") as picture:
@@ -60,6 +63,21 @@ def test_log_and_summary_agree(finished):
     assert summary["validation_nll"] == min(losses)
     assert summary["best_epoch"] == 1 + int(np.argmin(losses))
     assert summary["seconds"] == pytest.approx(sum(row["seconds"] for row in log), abs=0.1)
+
+
+def test_report(finished):
+    folder, recipe, flow, _, _ = finished
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    summary = read_summary(folder)
+    assert f"| flow | RealNVP, {flow.count_params():,} parameters |" in text
+    assert f"{summary['validation_nll']:.4f} nats (epoch {summary['best_epoch']} of 3)" in text
+    error = re.search(r"\| round trip \| error at most (.*?),", text)[1]
+    assert 0 < float(error) < 1e-4
+    assert "(curves.png)" in text and "(samples.png)" in text
+    assert recipe.to_json().rstrip() in text
+    with Image.open(folder / "curves.png") as picture:
+        picture.load()
+        assert min(picture.size) > 200
 
 
 def test_the_loss_falls(finished):
@@ -214,7 +232,7 @@ def test_a_pretraining_hands_its_best_weights_on(tmp_path):
     assert {"flow_matching", "val_nll"} <= set(first[0]) and "nll" not in first[0]
     untrained = recipe.build_flow(data)
     untrained.adapt(data.train.x)
-    assert abs(mean_nll(untrained, data.validation) - second[0]["val_nll"]) > 0.01
+    assert abs(mean_nll(untrained, data.validation) - second[0]["val_nll"]) > 2e-3
     # The second training hardly moves, so that it shows where it started.
     assert second[0]["val_nll"] == pytest.approx(min(row["val_nll"] for row in first), rel=1e-4)
     assert mean_nll(flow, data.validation) == pytest.approx(second[0]["val_nll"], rel=1e-4)
@@ -223,3 +241,55 @@ def test_a_pretraining_hands_its_best_weights_on(tmp_path):
     seconds = sum(row["seconds"] for row in first + second)
     assert summary["seconds"] == pytest.approx(seconds, abs=0.2)
     assert "loss" in lines[1] and "validation nll" in lines[1]
+
+
+def test_a_batch_in_parts_leads_to_the_same_weights(tmp_path):
+    settings = {"epochs": 2, "warmup_steps": 3, "ema_momentum": 0.9, "global_clipnorm": 1.0}
+    weights, logs = [], []
+    for parts in (1, 4):
+        recipe = tiny_recipe(gradient_accumulation=parts, **settings)
+        flow = train(recipe, tmp_path / str(parts), tiny_data(), silent)
+        weights.append(flow.get_weights())
+        logs.append([row["val_nll"] for row in read_log(tmp_path / str(parts))])
+    np.testing.assert_allclose(*logs, rtol=1e-5)
+    for whole, in_parts in zip(*weights, strict=True):
+        np.testing.assert_allclose(in_parts, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_not_accumulated_on_several_replicas(tmp_path, two_replicas):
+    recipe = tiny_recipe(gradient_accumulation=2)
+    with pytest.raises(ValueError, match="accumulated on one device alone, and found 2 replicas"):
+        train(recipe, tmp_path, tiny_data(), silent, two_replicas)
+
+
+def test_float16_networks_with_a_scaled_loss(tmp_path):
+    recipe = tiny_recipe(precision="mixed_float16", ema_momentum=0.9, global_clipnorm=10.0)
+    flow = train(recipe, tmp_path, tiny_data(), silent)
+    assert isinstance(flow.optimizer, keras.optimizers.LossScaleOptimizer)
+    log = read_log(tmp_path)
+    exact = train(recipe.replace(precision="float32"), tmp_path / "exact", tiny_data(), silent)
+    assert exact.compute_dtype == flow.compute_dtype == "float32"
+    for row, expected in zip(log, read_log(tmp_path / "exact"), strict=True):
+        assert row["val_nll"] == pytest.approx(expected["val_nll"], abs=0.02)
+
+
+def test_drift_of_inverted_activations_is_logged_and_ends_inversion(tmp_path, monkeypatch):
+    recipe, lines = tiny_recipe(memory="invert"), []
+    flow = train(recipe, tmp_path / "good", tiny_data(), lines.append)
+    drift = [row["drift"] for row in read_log(tmp_path / "good")]
+    assert flow.memory == "invert" and min(drift) > 0 and max(drift) < 1e-5
+    assert not any("Inversion" in line for line in lines)
+
+    monkeypatch.setattr(DriftMonitor, "tolerance", min(drift) / 2)
+    modes = []
+    monkeypatch.setattr(
+        Progress,
+        "on_train_batch_end",
+        lambda self, batch, logs=None: modes.append(self.model.memory),
+        raising=False,
+    )
+    train(recipe, tmp_path / "bad", tiny_data(), lines.append)
+    assert {*modes} == {"checkpoint"}
+    assert sum("on with memory='checkpoint'" in line for line in lines) == 1
+    for row, expected in zip(read_log(tmp_path / "bad"), read_log(tmp_path / "good"), strict=True):
+        assert row["nll"] == pytest.approx(expected["nll"], rel=1e-4)

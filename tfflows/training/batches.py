@@ -59,6 +59,19 @@ def training_batches(
     return epochs.map(batch).prefetch(tf.data.AUTOTUNE)
 
 
+def in_parts(batches: tf.data.Dataset, number: int) -> tf.data.Dataset:
+    """Each batch as a number of equal parts, one after the other."""
+
+    def parts(*element):
+        def split(values):
+            return tf.reshape(values, tf.concat([[number, -1], tf.shape(values)[1:]], 0))
+
+        element = tf.nest.map_structure(split, element)
+        return tf.data.Dataset.from_tensor_slices(element if len(element) > 1 else element[0])
+
+    return batches.flat_map(parts)
+
+
 def distributed(strategy: tf.distribute.Strategy, batches: tf.data.Dataset):
     """Global batches, of which replica i takes the i-th part, on whatever worker it is.
 

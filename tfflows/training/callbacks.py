@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows import plots
+from tfflows.evaluate import round_trip_error
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -164,6 +165,41 @@ class StopOnDivergence(keras.callbacks.Callback):
             self._lowest, self._before = min(self._lowest, mean), total
 
 
+class DriftMonitor(keras.callbacks.Callback):
+    """See that inversion finds the activations again, for flows with `memory="invert"`.
+
+    At the start of each epoch, the largest |decode(encode(x)) - x| over the largest |x| is
+    measured, and logged as `drift` at its end. Above 1e-3, gradients cannot be trusted, and the
+    flow goes on with `memory="checkpoint"`.
+
+    Args:
+        x, context: some examples.
+        write: takes a line if that happens.
+    """
+
+    tolerance = 1e-3
+
+    def __init__(self, x, context=None, write=print):
+        super().__init__()
+        self._examples = x, context
+        self._write = write
+
+    def on_epoch_begin(self, epoch, logs=None):
+        x, context = self._examples
+        self._drift = round_trip_error(self.model, x, context) / max(1.0, float(np.max(np.abs(x))))
+        # Not `>`, which is false for NaN.
+        if self.model.memory == "invert" and not self._drift <= self.tolerance:
+            self._write(
+                f"Inversion misses the activations by {self._drift:.1e}, more than "
+                f"{self.tolerance:g}: from epoch {epoch + 1} on with memory='checkpoint'."
+            )
+            self.model.memory = "checkpoint"
+            self.model.make_train_function(force=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["drift"] = self._drift
+
+
 class StepCounter(keras.callbacks.Callback):
     """Counts steps, to tell where training broke off."""
 
@@ -215,8 +251,8 @@ def _require_room(model, path: Path):
     """Fill a file with as many bytes as the weights will take, at most."""
     variables = model.variables + (model.optimizer.variables if model.optimizer else [])
     size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
-    # Groups and headers take some kilobytes for each.
-    size += 2**13 * (len(variables) + 8)
+    # Groups and headers take a kilobyte for each.
+    size += 2**11 * (len(variables) + 8)
     with open(path, "wb") as file:
         for start in range(0, size, 2**20):
             file.write(bytes(min(2**20, size - start)))
@@ -230,14 +266,16 @@ def write_whole(path: Path, text: str):
 
 
 class Progress(keras.callbacks.Callback):
-    """One line per epoch; it also adds the epoch's `seconds` to the logs.
+    """One line per epoch; it adds the epoch's `seconds` and `examples_per_second` to the logs.
 
     Args:
+        batch_size: examples of a step.
         write: takes the line.
     """
 
-    def __init__(self, write=print):
+    def __init__(self, batch_size: int, write=print):
         super().__init__()
+        self._batch_size = batch_size
         self._write = write
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -245,16 +283,20 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs["seconds"] = time.perf_counter() - self._start
+        # Validation's time is a part of it.
+        examples = self._batch_size * self.params["steps"]
+        logs["examples_per_second"] = examples / logs["seconds"]
         name = "bits_per_dim" if "val_bits_per_dim" in logs else "nll"
         # Another loss than the likelihood is logged alone in training.
         trained = f"{name} {logs[name]:.4f}" if name in logs else f"loss {logs['loss']:.4f}"
         measured = f"validation {name} " if name not in logs else "validation "
         epochs = self.params["epochs"]
         done = (epoch + 1) * 20 // epochs
+        left = logs["seconds"] * (epochs - epoch - 1)
         self._write(
             f"[{'#' * done}{'.' * (20 - done)}] epoch {epoch + 1}/{epochs}  {trained}  "
             f"{measured}{logs['val_' + name]:.4f}  {logs['seconds']:.1f} s, "
-            f"about {logs['seconds'] * (epochs - epoch - 1):.0f} s left"
+            f"{logs['examples_per_second']:.0f} examples/s, about {left:.0f} s left"
         )
 
 

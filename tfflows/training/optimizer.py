@@ -15,7 +15,8 @@ class FusedAdamW(keras.optimizers.AdamW):
 
     The update is the same. Deep flows have hundreds of small weights, and Keras's twenty operations
     for each take longer to trace than the flow itself. On several replicas gradients are summed up
-    before they are clipped, so that the result is that of one device. Arguments as for
+    before they are clipped, so that the result is that of one device; with
+    `gradient_accumulation_steps` a schedule of the learning rate counts updates. Arguments as for
     `keras.optimizers.AdamW`, but for `amsgrad`; the moving average of the weights (`use_ema`)
     differs, it starts with a momentum of min(`ema_momentum`, t / (t + 9)) at step t, so that short
     runs forget their start.
@@ -36,6 +37,12 @@ class FusedAdamW(keras.optimizers.AdamW):
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise ValueError("FusedAdamW has no amsgrad; use keras.optimizers.AdamW.")
+
+    def _get_current_learning_rate(self):
+        # Keras counts the parts that gradients are accumulated over, too.
+        if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            return self._learning_rate(self.iterations)
+        return super()._get_current_learning_rate()
 
     def _apply_weight_decay(self, variables):
         if self.weight_decay:
@@ -69,6 +76,10 @@ class FusedAdamW(keras.optimizers.AdamW):
         if self.use_ema:
             step = tf.cast(self.iterations, tf.float32)
             momentum = tf.minimum(self.ema_momentum, step / (step + 9))
+            if self.gradient_accumulation_steps:
+                # Weights that have not moved are not averaged again.
+                moved = (self._iterations + 1) % self.gradient_accumulation_steps == 0
+                momentum = tf.where(moved, momentum, 1.0)
             averages = self._model_variables_moving_average
             for variable, average in zip(trainable_variables, averages, strict=True):
                 if average is not None:

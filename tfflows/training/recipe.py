@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfflows.data import Dataset, load
+from tfflows.layers.memory import require_memory_mode
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class Recipe:
         flip: mirror half of the training images left to right.
         weight_decay: AdamW's decoupled decay of the networks' kernels.
         global_clipnorm: largest norm of the whole gradient, `None` for no clipping.
+        gradient_accumulation: parts that a batch is worked off in, one after the other, on one
+            device; the result is the same, in less memory.
+        memory: how training comes by activations, see `tfflows.Flow`.
+        precision: Keras's dtype policy of the networks: `"float32"`, `"mixed_bfloat16"`, or
+            `"mixed_float16"` (whose loss is scaled). All else is float32.
         jit_compile: compile the step with XLA, which pays for small networks.
         loss: what the flow's `compile` takes as `loss`, e.g. `"flow_matching"` of `FFJORD`; `None`
             for what it does by itself, maximum likelihood.
@@ -55,6 +63,9 @@ class Recipe:
     flip: bool = False
     weight_decay: float = 0.0
     global_clipnorm: float | None = None
+    gradient_accumulation: int = 1
+    memory: str = "store"
+    precision: str = "float32"
     jit_compile: bool = False
     loss: str | None = None
     pretraining: dict | None = None
@@ -66,7 +77,8 @@ class Recipe:
         # As JSON would give it back, so that a recipe equals its file.
         for name in ("config", "pretraining"):
             object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
-        positive = {"epochs": self.epochs, "batch_size": self.batch_size}
+        names = ("epochs", "batch_size", "gradient_accumulation")
+        positive = {name: getattr(self, name) for name in names}
         for name, value in positive.items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(
@@ -76,6 +88,16 @@ class Recipe:
             raise ValueError(
                 f"A recipe's learning_rate must be positive, but found {self.learning_rate!r}."
             )
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                "A recipe's gradient_accumulation must be a divisor of its batch_size "
+                f"{self.batch_size}, but found {self.gradient_accumulation}."
+            )
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"A recipe's precision must be one of {PRECISIONS}, but found {self.precision!r}."
+            )
+        require_memory_mode(self.memory)
         self._check_pretraining()
 
     def _check_pretraining(self):
@@ -158,8 +180,11 @@ class Recipe:
                 "attributes."
             )
         keras.utils.set_random_seed(self.seed)
+        policy = keras.config.dtype_policy()
+        if self.precision != "float32":
+            keras.config.set_dtype_policy(self.precision)
         try:
-            return flow_class(self.flow)(
+            flow = flow_class(self.flow)(
                 event_shape=data.event_shape,
                 num_bits=data.num_bits,
                 num_classes=data.num_classes if self.conditional else None,
@@ -169,3 +194,8 @@ class Recipe:
             )
         except TypeError as error:
             raise ValueError(f"The recipe's config does not fit {self.flow}: {error}.") from error
+        finally:
+            keras.config.set_dtype_policy(policy)
+        if self.memory != "store":
+            flow.memory = self.memory
+        return flow

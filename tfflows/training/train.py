@@ -19,11 +19,12 @@ import tensorflow as tf
 from tfflows import plots
 from tfflows.data import Dataset, Split
 from tfflows.flow import Flow
-from tfflows.training.batches import distributed, training_batches
+from tfflows.training.batches import distributed, in_parts, training_batches
 from tfflows.training.callbacks import (
     Backup,
     BestWeights,
     DivergedError,
+    DriftMonitor,
     Progress,
     SampleGrid,
     StepCounter,
@@ -34,6 +35,7 @@ from tfflows.training.callbacks import (
 from tfflows.training.distribution import is_chief, wait_for_workers
 from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
+from tfflows.training.report import report_of_run
 from tfflows.training.schedule import WarmupHoldDecay
 
 BEST = "best.weights.h5"
@@ -51,9 +53,9 @@ def train(
     """Train a flow and return it with the weights of its best epoch on the validation split.
 
     The folder gets `recipe.json`, `log.csv` (figures per epoch), `samples.png`,
-    `best.weights.h5`, `run.json` (epochs, best epoch, wall time) at the end, and `tensorboard/`
-    if TensorBoard is installed. Called again after a kill, it goes on from the last whole epoch;
-    called again after the end, it only loads the result.
+    `best.weights.h5`, at the end `run.json` (epochs, best epoch, wall time) and `report.md` (with
+    `curves.png`), and `tensorboard/` if TensorBoard is installed. Called again after a kill, it
+    goes on from the last whole epoch; called again after the end, it only loads the result.
 
     Where a loss is not finite or explodes (see `tfflows.training.StopOnDivergence`), training goes
     back to the last whole epoch and on with half the learning rate, up to three times;
@@ -106,6 +108,11 @@ def train(
         # Its weights can be read without the other workers.
         flow = recipe.build_flow(data)
     flow.load_weights(folder / BEST)
+    report = folder / "report.md"
+    if is_chief(strategy) and not report.is_file():
+        summary = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        rows = _read_log(folder / "log.csv")
+        write_whole(report, report_of_run(folder, recipe, data, flow, rows, summary))
     return flow
 
 
@@ -166,7 +173,14 @@ def _fit(recipe, folder, data, flow, write):
             f"The recipe's batch_size is {recipe.batch_size}, but the training split of "
             f"{data.name!r} has only {len(data.train)} examples."
         )
+    if recipe.gradient_accumulation > 1 and strategy.num_replicas_in_sync > 1:
+        raise ValueError(
+            f"The recipe's gradient_accumulation is {recipe.gradient_accumulation}, but gradients "
+            f"are accumulated on one device alone, and found {strategy.num_replicas_in_sync} "
+            "replicas."
+        )
     settings = {"batch_size": recipe.batch_size, "labels": recipe.conditional}
+    parts = recipe.gradient_accumulation
     steps_per_epoch = len(data.train) // recipe.batch_size
     schedule = WarmupHoldDecay(
         recipe.learning_rate * 0.5 ** len(_read_rewinds(folder)),
@@ -180,11 +194,14 @@ def _fit(recipe, folder, data, flow, write):
         global_clipnorm=recipe.global_clipnorm,
         use_ema=recipe.ema_momentum is not None,
         ema_momentum=recipe.ema_momentum or 0.99,
+        gradient_accumulation_steps=parts if parts > 1 else None,
     )
     # Biases and log-scales have no reason to be small.
     optimizer.exclude_from_weight_decay(
         var_list=[weight for weight in flow.trainable_weights if weight.name != "kernel"]
     )
+    if recipe.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     loss = {} if recipe.loss is None else {"loss": recipe.loss}
     flow.compile(optimizer, jit_compile=recipe.jit_compile, **loss)
     if flow.transform.needs_adapt:
@@ -202,6 +219,8 @@ def _fit(recipe, folder, data, flow, write):
         epochs_done,
         recipe.flip,
     )
+    if parts > 1:
+        batches = in_parts(batches, parts)
     shared = _divisible(data, strategy.num_replicas_in_sync)
     # Without an end, as the training batches: Keras cannot tell how many a replica's parts are.
     validation = shared.dataset("validation", **settings).repeat()
@@ -216,15 +235,20 @@ def _fit(recipe, folder, data, flow, write):
     counter = StepCounter()
     lowest = min((row["loss"] for row in _read_log(log)), default=math.inf)
     guard = StopOnDivergence(math.prod(flow.event_shape), lowest)
+    monitors = [guard, counter]
+    if flow.memory == "invert":
+        x, y = (None if part is None else part[:32] for part in data.train)
+        monitors.append(DriftMonitor(x, y if recipe.conditional else None, write))
     try:
         flow.fit(
             distributed(strategy, flow.check_data(batches)),
             validation_data=distributed(strategy, flow.check_data(validation)),
             initial_epoch=epochs_done,
             epochs=recipe.epochs,
-            steps_per_epoch=steps_per_epoch,
+            # To Keras, each part of a batch is a step.
+            steps_per_epoch=parts * steps_per_epoch,
             validation_steps=math.ceil(len(shared.validation) / recipe.batch_size),
-            callbacks=[guard, counter, *_callbacks(recipe, folder, own, flow, write)],
+            callbacks=[*monitors, *_callbacks(recipe, folder, own, flow, write)],
             verbose=0,
             shuffle=False,
         )
@@ -310,7 +334,10 @@ def _callbacks(recipe, folder, own, flow, write):
 def _reports(recipe, folder, flow, write):
     """What tells the user about a run, once for all workers."""
     log_dir = folder / "tensorboard" if tensorboard_is_installed() else None
-    callbacks = [Progress(write), keras.callbacks.CSVLogger(folder / "log.csv", append=True)]
+    callbacks = [
+        Progress(recipe.batch_size // recipe.gradient_accumulation, write),
+        keras.callbacks.CSVLogger(folder / "log.csv", append=True),
+    ]
     if plots.can_draw(flow):
         every = max(1, recipe.epochs // 20)
         callbacks.append(SampleGrid(folder / "samples.png", every, log_dir))
