@@ -48,6 +48,9 @@ def inverse_in_little_memory(layers: Sequence, x, context, training, memory: str
             outputs.insert(0, h if memory == "checkpoint" else None)
             h, log_det = layer.inverse_and_log_det(h, context, training)
             total += log_det
+            # Nothing asks for the sum at this point otherwise, and what it is made of would stay.
+            with tf.control_dependencies([total]):
+                h = tf.identity(h)
         z = h
         # Seeds of noise and the like hold in the backward pass too, which runs outside of them.
         scopes = contextvars.copy_context()
@@ -58,17 +61,19 @@ def inverse_in_little_memory(layers: Sequence, x, context, training, memory: str
         def backward(dz, d_log_det, variables):
             h, d_contexts = z, [tf.zeros_like(value) for value in contexts]
             d_variables = {variable.ref(): None for variable in variables}
+            before = [dz]
             for layer, output in zip(layers, outputs, strict=True):
                 own = [weight.value for weight in layer.trainable_weights]
                 own = [variable for variable in own if variable.ref() in d_variables]
                 # Nothing asks for the gradients in this order otherwise, and the activations of
                 # all layers would exist at once.
-                with tf.control_dependencies([dz]):
+                with tf.control_dependencies(before):
                     h = tf.identity(h)
                     output = None if output is None else tf.identity(output)
                 h, dz, found = layer.inverse_gradients(
                     h, output, context, training, [dz, d_log_det], [*contexts, *own]
                 )
+                before = [dz, *found]
                 d_contexts = [a + b for a, b in zip(d_contexts, found, strict=False)]
                 for variable, value in zip(own, found[len(contexts) :], strict=True):
                     d_variables[variable.ref()] = value

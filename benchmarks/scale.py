@@ -1,0 +1,173 @@
+"""Training at scale: memory against depth, replicas and workers, precision.
+
+    python benchmarks/scale.py [--depths 8,64] [--output benchmarks/scale.md]
+
+What it measures: `_scale.py`, each time in fresh processes.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import _harness
+
+MODES = ("store", "checkpoint", "invert")
+BATCH = 32
+SCALING_STEPS = 8
+
+INTRODUCTION = """\
+# Training at scale: memory, replicas, precision
+
+Written by `python benchmarks/scale.py --depths {depths}`.
+
+Glow of 32x32x3 images with one level of K steps of width 64, Adam. Each figure is of fresh
+processes; times are lower quartiles.
+
+## Memory against depth
+
+The batch's share of memory: the peak of resident memory in training steps with a batch of {batch},
+less that with a batch of 1. What tracing took and gave back is left out, and large blocks are
+mapped one by one (`MALLOC_MMAP_THRESHOLD_`), so that what is freed counts as free. Steps are timed
+without that, on one thread. "Gradients": largest distance of any weight's gradient from that of
+stored activations, relative to its norm, at K = {gradient_steps} in float32.
+"""
+
+REPLICAS = """\
+## Replicas and workers
+
+K = {steps}, one level. Equal total compute: 2 threads for one device and for two logical devices
+of one process, 1 thread for each of two workers. "Strong": a global batch of {batch}; "weak":
+{batch} examples for each replica. The speed is that of the strategy relative to one device with
+the same global batch; both processors are busy with one device already, so that 1 is the best
+there is.
+"""
+
+PRECISION = """\
+## Precision
+
+K = {steps}, batch {batch}, 2 threads. {arithmetic} "Deviation": log_prob of 64 images with the same
+weights and noise, less that of float32 networks, in bits per dimension.
+"""
+
+
+def measured(kind, environment=(), **settings):
+    """The result of one process of `_scale.py`."""
+    return finished(started(kind, environment, **settings))
+
+
+def started(kind, environment=(), **settings):
+    script = Path(__file__).with_name("_scale.py")
+    threads = str(settings["threads"])
+    return subprocess.Popen(
+        [sys.executable, script, kind, json.dumps(settings)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": threads, **dict(environment)},
+    )
+
+
+def finished(process):
+    output = process.communicate()[0]
+    if process.returncode:
+        raise RuntimeError(f"{process.args[2:]} failed; run it by hand to see its errors.")
+    print(process.args[2:], output.splitlines()[-1], file=sys.stderr, flush=True)
+    return json.loads(output.splitlines()[-1])
+
+
+def memory_table(depths, gradient_steps):
+    mapped = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    distance = measured("gradients", steps=gradient_steps, batch=4, threads=1)
+    rows = []
+    for depth in depths:
+        stored = None
+        for mode in MODES:
+            settings = {"steps": depth, "mode": mode, "threads": 1}
+            # Two at a time: what they measure does not depend on it.
+            pair = [started("memory", mapped, batch=batch, **settings) for batch in (BATCH, 1)]
+            many, one = (finished(process)["peak"] for process in pair)
+            times = measured("step", batch=BATCH, **settings)
+            stored = stored or times["wall"]
+            row = [str(depth), mode, f"{many - one:.0f} MB", f"{1e3 * times['wall']:.0f} ms"]
+            row += [f"{times['wall'] / stored:.2f}", f"{times['first']:.0f} s"]
+            rows.append([*row, f"{distance[mode]:.0e}" if mode in distance else ""])
+    head = ["K", "memory", "batch's share", "step", "ratio", "first step", "gradients"]
+    return _harness.table(head, rows)
+
+
+def workers_measured(**settings):
+    """Two worker processes with a thread each."""
+    sockets = [socket.socket() for _ in range(2)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    workers = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    processes = [
+        started("scaling", strategy="", workers=workers, index=index, threads=1, **settings)
+        for index in range(2)
+    ]
+    return max(finished(process)["wall"] for process in processes)
+
+
+def replicas_table():
+    rows = []
+    for kind, batch in (("strong", BATCH), ("weak", 2 * BATCH)):
+        settings = {"batch": batch, "steps": SCALING_STEPS}
+        walls = {
+            "one device": measured("scaling", strategy="one_device", threads=2, **settings)["wall"],
+            "two logical devices": measured("scaling", strategy="mirrored", threads=2, **settings)[
+                "wall"
+            ],
+            "two workers": workers_measured(**settings),
+        }
+        for name, wall in walls.items():
+            speed = f"{walls['one device'] / wall:.2f}"
+            row = [name, kind, str(batch), f"{1e3 * wall:.0f} ms", f"{batch / wall:.0f}", speed]
+            rows.append(row)
+    head = ["", "scaling", "global batch", "step", "examples/s", "speed"]
+    return _harness.table(head, rows)
+
+
+def precision_table():
+    rows, reference = [], None
+    for policy in ("float32", "mixed_bfloat16", "mixed_float16"):
+        found = measured("precision", policy=policy, batch=BATCH, steps=SCALING_STEPS, threads=2)
+        reference = reference or found["wall"]
+        row = [policy, f"{1e3 * found['wall']:.0f} ms", f"{reference / found['wall']:.2f}"]
+        rows.append([*row, f"{found['mean']:+.1e}", f"{found['largest']:.1e}"])
+    head = ["networks", "step", "speed", "mean deviation", "largest"]
+    return _harness.table(head, rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--depths", default="8,64", help="K, with commas")
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
+    args = parser.parse_args()
+    depths = [int(depth) for depth in args.depths.split(",")]
+    import glow
+    import keras
+    import tensorflow as tf
+
+    gradient_steps = 16
+    parts = [
+        INTRODUCTION.format(depths=args.depths, batch=BATCH, gradient_steps=gradient_steps),
+        memory_table(depths, gradient_steps),
+        REPLICAS.format(steps=SCALING_STEPS, batch=BATCH),
+        replicas_table(),
+        PRECISION.format(steps=SCALING_STEPS, batch=BATCH, arithmetic=glow.instructions()),
+        precision_table(),
+        f"TensorFlow {tf.__version__}, Keras {keras.__version__}, Python {sys.version.split()[0]}. "
+        f"{_harness.cpu_info('model name')}, {os.cpu_count()} CPUs.",
+    ]
+    args.output.write_text("\n\n".join(part.rstrip("\n") for part in parts) + "\n")
+    print(args.output.read_text())
+
+
+if __name__ == "__main__":
+    main()
