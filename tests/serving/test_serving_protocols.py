@@ -19,7 +19,7 @@ from requests_of import (
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfflows import __version__
-from tfflows.signatures import SIGNATURES, Signatures
+from tfflows.signatures import Signatures
 
 FORMS = {
     "rows": ("/v1/models/{}:predict", rows_request),
@@ -95,11 +95,12 @@ def test_health_and_status(served):
 
 
 def test_metadata_of_both_protocols(served):
-    client = served("labels").client
+    server = served("labels")
+    client = server.client
     metadata = client.get("/v1/models/labels/metadata")[1]
     assert metadata["model_spec"]["name"] == "labels"
     served_signatures = metadata["metadata"]["signature_def"]["signature_def"]
-    assert set(served_signatures) == {*SIGNATURES, "serving_default"}
+    assert set(served_signatures) == {*signatures_of(server).signatures, "serving_default"}
     v2 = client.get("/v2/models/labels/versions/2")[1]
     assert v2["versions"] == ["2"] and v2["platform"] == "tensorflow_savedmodel"
     assert v2["inputs"] == v2["parameters"]["signatures"]["log_prob"]["inputs"]
