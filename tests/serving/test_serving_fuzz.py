@@ -7,7 +7,7 @@ from fuzz import Fuzzer, complaint
 
 from tfflows.signatures import Signatures
 
-NUM_REQUESTS = 150
+NUM_REQUESTS = 100
 
 
 @pytest.mark.parametrize("name", ["images", "labels", "points"])

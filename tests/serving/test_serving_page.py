@@ -2,11 +2,11 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from served_flows import ATTRIBUTES
 
-from tfflows import export
 from tfflows.serving import page
 from tfflows.serving.model import ServedModel
 
@@ -67,6 +67,5 @@ def test_what_is_no_exported_flow(tmp_path):
 def test_name_and_version_are_those_of_the_folders(served, tmp_path):
     model = served("points").model
     assert (model.name, model.version) == ("points", "2")
-    path = export.save(served("points").flow, tmp_path / "mine")
-    named = ServedModel(path)
+    named = ServedModel(shutil.copytree(served("points").path, tmp_path / "mine"))
     assert (named.name, named.version) == ("mine", "1")
