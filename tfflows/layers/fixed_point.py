@@ -18,6 +18,7 @@ def solve_contraction(
     tolerance: float | None,
     max_iterations: int,
     what: str,
+    start: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """x with `x + function(x) = b`, by the fixed-point iteration `x <- b - function(x)`.
 
@@ -34,6 +35,7 @@ def solve_contraction(
         tolerance: relative to the scale, or `None`.
         max_iterations: evaluations of the function, at most.
         what: names the problem in the error.
+        start: of x, by default 0.
 
     Raises:
         ValueError: eagerly, if the tolerance is not reached.
@@ -55,9 +57,13 @@ def solve_contraction(
         found = tf.reduce_max(tf.math.divide_no_nan(largest, bound))
         return i + 1, x, step, found, found < excess
 
-    start = (0, tf.zeros_like(b), b, tf.constant(np.inf, b.dtype), True)
+    x = tf.zeros_like(b) if start is None else tf.stop_gradient(start)
+    step = b if start is None else tf.zeros_like(b)
     iterations, x, step, excess, _ = tf.while_loop(
-        goes_on, iterate, start, maximum_iterations=max_iterations
+        goes_on,
+        iterate,
+        (0, x, step, tf.constant(np.inf, b.dtype), True),
+        maximum_iterations=max_iterations,
     )
     x = _require_convergence(x + step, excess, tolerance, iterations, what)
     return tf.stop_gradient(x)

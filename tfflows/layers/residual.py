@@ -15,6 +15,9 @@ from tfflows.layers.scopes import current_noise_seed, log_dets_are_needed
 from tfflows.networks import LipschitzNetwork
 from tfflows.seeds import stateless_seed
 
+# Of the inverse in float32: its rounding, which 1 / (1 - c) enlarges at each block, is larger.
+_FINE = 1e-8
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class ResidualBlock(InvertibleLayer):
@@ -37,8 +40,9 @@ class ResidualBlock(InvertibleLayer):
         evaluation: of the log-det elsewhere.
         seed: of the random numbers of `evaluation`.
         tolerance: of the inverse: largest |x + g(x) - z| in units of max(1, |z|), by the largest
-            element of each example; `None` for as small as rounding allows. The error of x is up
-            to 1 / (1 - c) times that, c the network's coefficient.
+            element of each example; `None` for as small as rounding allows, and in float32 for
+            1e-8, with last iterations in float64. The error of x is up to 1 / (1 - c) times that,
+            c the network's coefficient.
         max_iterations: evaluations of g to reach it, at most.
 
     Raises:
@@ -111,10 +115,17 @@ class ResidualBlock(InvertibleLayer):
         return x + g, log_det
 
     def _forward(self, z, context, training):
-        residual = self._residual(self._parameters(training), context)
+        parameters = self._parameters(training)
+        residual = self._residual(parameters, context)
         x = self._solve(residual, z, _size(z, 1.0), "inverse")
+        is_refined = self.tolerance is None and x.dtype == tf.float32
+        if is_refined:
+            x = self._refined(parameters, x, z, context)
         # What is left, almost zero, connects x to z and the weights.
-        x += _implicit(z - x - residual(x), lambda u: self._solve_transposed(residual, x, u))
+        rest = z - x - residual(x)
+        if is_refined:
+            rest -= tf.stop_gradient(rest)  # which is the rounding of float32
+        x += _implicit(rest, lambda u: self._solve_transposed(residual, x, u))
         if not log_dets_are_needed():
             return x, zero_log_det(x)
         _, log_det = self._value_and_log_det(residual, x, training)
@@ -156,6 +167,17 @@ class ResidualBlock(InvertibleLayer):
     def _solve(self, function, b, scale, what):
         what = f"The {what} of ResidualBlock '{self.name}'"
         return solve_contraction(function, b, scale, self.tolerance, self.max_iterations, what)
+
+    def _refined(self, parameters, x, z, context):
+        """x, whose residual in float32 is of the size of its rounding, to that of float64."""
+        parameters, x, z, context = tf.nest.map_structure(
+            lambda value: None if value is None else tf.cast(value, tf.float64),
+            (parameters, x, z, context),
+        )
+        scale, what = _size(z, 1.0), f"The inverse of ResidualBlock '{self.name}'"
+        residual = self._residual(parameters, context)
+        found = solve_contraction(residual, z, scale, _FINE, self.max_iterations, what, x)
+        return tf.cast(found, tf.float32)
 
     def _solve_transposed(self, residual, x, u):
         """w with w + J^T w = u, J the Jacobian of g at x."""
