@@ -108,6 +108,13 @@ def test_a_row_depends_on_its_seed_alone(draw, tolerance):
     np.testing.assert_allclose(in_graph(seed), x, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("draw", [counter_random.uniform, counter_random.normal])
+def test_streams_are_uncorrelated(draw):
+    draws = np.stack([np.ravel(draw(seeds(2000), 3, stream)) for stream in (0, 1, 2, 2**32 - 1)])
+    np.testing.assert_array_equal(draws[0], np.ravel(draw(seeds(2000), 3)))
+    assert np.max(np.abs(np.corrcoef(draws) - np.eye(4))) < 4.5 / np.sqrt(6000)
+
+
 @pytest.mark.parametrize("bit", [0, 31, 32, 52, 62, 63])
 @pytest.mark.parametrize("position", [0, 1])
 def test_every_bit_of_a_seed_counts(position, bit):

@@ -52,7 +52,7 @@ def threefry2x32(
     return x0, x1
 
 
-def uniform(seed: tf.Tensor, n: int) -> tf.Tensor:
+def uniform(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
     """Uniform random numbers in the open interval (0, 1), n for each seed.
 
         u = (w + 1/2) / 2**32, w the 32 random bits of a word, rounded to float32
@@ -64,6 +64,7 @@ def uniform(seed: tf.Tensor, n: int) -> tf.Tensor:
         seed: int64 `[batch, 2]`. All 128 bits count: the first number is a Threefry key that
             encrypts the second one, and the result is the key of the row's numbers.
         n: numbers a row, at least 1.
+        stream: from 0 to 2**32 - 1; each has numbers of its own, independent of the others'.
 
     Returns:
         float32 `[batch, n]`; row i depends on seed[i] alone, to the last bit. Another n gives
@@ -85,13 +86,13 @@ def uniform(seed: tf.Tensor, n: int) -> tf.Tensor:
     first, second = (tuple(tf.unstack(number, axis=1)) for number in tf.unstack(words, axis=1))
     key = threefry2x32(first, second)
     block = tf.range(math.ceil(n / 2), dtype=tf.int64)
-    counter = (tf.cast(block, tf.uint32)[tf.newaxis], tf.zeros([1, 1], tf.uint32))
+    counter = (tf.cast(block, tf.uint32)[tf.newaxis], tf.constant([[stream]], tf.uint32))
     bits = tf.concat(threefry2x32(key, counter), axis=1)[:, :n]
     # float32 rounds the largest words up to 1.
     return tf.minimum((tf.cast(bits, tf.float32) + 0.5) * 2.0**-32, 1 - 2.0**-24)
 
 
-def normal(seed: tf.Tensor, n: int) -> tf.Tensor:
+def normal(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
     """Standard normal random numbers, n for each seed, by the transform of Box and Muller.
 
         z = sqrt(-2 log u) * (cos(2 pi v), sin(2 pi v)),  u and v uniform
@@ -101,6 +102,7 @@ def normal(seed: tf.Tensor, n: int) -> tf.Tensor:
     Args:
         seed: int64 `[batch, 2]`; see `uniform`.
         n: numbers a row, at least 1.
+        stream: see `uniform`.
 
     Returns:
         float32 `[batch, n]`; row i depends on seed[i] alone, to the rounding of log, cos and sin
@@ -116,7 +118,7 @@ def normal(seed: tf.Tensor, n: int) -> tf.Tensor:
         >>> bool(abs(tf.math.reduce_std(z) - 1) < 0.03)
         True
     """
-    u, v = tf.split(uniform(seed, 2 * math.ceil(n / 2)), 2, axis=1)
+    u, v = tf.split(uniform(seed, 2 * math.ceil(n / 2), stream), 2, axis=1)
     radius, angle = tf.sqrt(-2.0 * tf.math.log(u)), 2 * math.pi * v
     return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)[:, :n]
 

@@ -153,6 +153,14 @@ class VariationalDequantizer(keras.layers.Layer):
         x = _pixels(x, num_bits, self.compute_dtype)
         # The generator draws multiples of eps from [0, 1), and the logit of 0 is infinite.
         v = _uniform(x, seed, np.finfo(self.compute_dtype).eps / 4)
+        return self._from_uniform(v, x, num_bits, training)
+
+    def dequantize_with(self, v, x, num_bits: int):
+        """As `dequantize`, with the uniform noise v in (0, 1) given instead of drawn."""
+        x = _pixels(x, num_bits, self.compute_dtype)
+        return self._from_uniform(tf.cast(v, self.compute_dtype), x, num_bits, training=False)
+
+    def _from_uniform(self, v, x, num_bits, training):
         z, logit_log_det = self._logit.inverse_and_log_det(v)
         z, log_det = self._couplings.forward_and_log_det(z, self._image(x, num_bits), training)
         u, sigmoid_log_det = self._logit.forward_and_log_det(z)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -24,17 +25,18 @@ def save(
 ) -> Path:
     """Write a flow as a SavedModel that `tf.saved_model.load` and model servers can run.
 
-    | signature      | inputs                                        | outputs               |
-    |----------------|-----------------------------------------------|-----------------------|
-    | `log_prob`     | `x` `[B, *event_shape]`                       | `log_prob` `[B]`      |
-    | `score`        | `x`                                           | `score`, d log p / dx |
-    | `encode`       | `x`                                           | `z`                   |
-    | `decode`       | `z` `[B, *latent_shape]`                      | `x`                   |
-    | `sample`       | `seed` int64 `[B, 2]`, `temperature` `[B]`    | `x`, `log_prob`       |
-    | `interpolate`  | `a` and `b` as `x`, `t` `[B]` from 0 to 1     | `x`                   |
-    | `bits_per_dim` | `pixels` `[B, *event_shape]`, `seed`          | `bits_per_dim` `[B]`  |
-    | `anomaly`      | `x`                                           | `log_prob`, `p_value` |
-    | `metadata`     | `rows` `[B]`, whatever numbers                | `metadata`, texts     |
+    | signature           | inputs                                     | outputs               |
+    |---------------------|--------------------------------------------|-----------------------|
+    | `log_prob`          | `x` `[B, *event_shape]`                    | `log_prob` `[B]`      |
+    | `log_prob_estimate` | `x`, `seed` int64 `[B, 2]`                 | `log_prob` `[B]`      |
+    | `score`             | `x`                                        | `score`, d log p / dx |
+    | `encode`            | `x`                                        | `z`                   |
+    | `decode`            | `z` `[B, *latent_shape]`                   | `x`                   |
+    | `sample`            | `seed` int64 `[B, 2]`, `temperature` `[B]` | `x`, `log_prob`       |
+    | `interpolate`       | `a` and `b` as `x`, `t` `[B]` from 0 to 1  | `x`                   |
+    | `bits_per_dim`      | `pixels` `[B, *event_shape]`, `seed`       | `bits_per_dim` `[B]`  |
+    | `anomaly`           | `x`                                        | `log_prob`, `p_value` |
+    | `metadata`          | `rows` `[B]`, whatever numbers             | `metadata`, texts     |
 
     `serving_default` is `log_prob`. Floats are float32 on the outside; a float64 flow computes in
     float64 in between. A conditional flow's signatures take one more input, `context`: float32
@@ -43,9 +45,12 @@ def save(
     every call. In `sample`, row i depends on `seed[i]`, `temperature[i]` and `context[i]` alone
     (to float32 rounding), however requests are batched; `log_prob` is that of the flow at `x`,
     whatever the temperature. `interpolate` goes along the spherical path of
-    `tfflows.edit.interpolate`. `bits_per_dim`, of flows with uniform dequantisation, takes whole
-    numbers and adds noise that follows from `seed`. `anomaly` compares `log_prob` with those of
-    held-out examples: `p_value` is the two-sided probability that one of them lies as far out.
+    `tfflows.edit.interpolate`. `bits_per_dim` takes whole numbers and dequantises them with noise
+    of which row i follows from `seed[i]` alone. Where a flow estimates its log-dets, `log_prob` has
+    the same noise in every row, that of the seed (0, 0), which makes it a function of x;
+    `log_prob_estimate`, which other flows lack, has that of `seed[i]`, and so has `bits_per_dim`.
+    `anomaly` compares `log_prob` with those of held-out examples: `p_value` is the two-sided
+    probability that one of them lies as far out.
 
     `assets.extra/metadata.json` in the SavedModel holds the flow's class and config, tfflows's
     version and what each signature takes and returns, and `tf_serving_warmup_requests` beside it
@@ -82,6 +87,21 @@ def save(
     if not isinstance(flow, Flow):
         raise ValueError(f"export.save takes a tfflows.Flow, but found {flow!r}.")
     path = Path(path)
+    with new_directory(path) as folder:
+        _write(flow, folder, path.parent.name, log_probs)
+        for name, text in (extra_files or {}).items():
+            (folder / "assets.extra" / name).write_text(text, encoding="utf-8")
+    return path
+
+
+@contextlib.contextmanager
+def new_directory(path: Path):
+    """A folder to write to, which takes the path's name once all is written.
+
+    Raises:
+        FileExistsError: if the path exists.
+        OSError: if nothing can be written next to it.
+    """
     if os.path.lexists(path):
         raise FileExistsError(f"The path {path} exists, but export.save expects a new one.")
     # Servers poll for numbered directories: a hidden name keeps them off a half-written model.
@@ -90,17 +110,14 @@ def save(
         temporary.mkdir(parents=True)
     except OSError as error:
         raise OSError(
-            f"The SavedModel {path} cannot be written: making a directory in {path.parent} failed "
+            f"The model {path} cannot be written: making a directory in {path.parent} failed "
             f"with '{error.strerror}'; expected one with write permission."
         ) from error
     try:
-        _write(flow, temporary, path.parent.name, log_probs)
-        for name, text in (extra_files or {}).items():
-            (temporary / "assets.extra" / name).write_text(text, encoding="utf-8")
+        yield temporary
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return path
 
 
 def version_path(directory: str | os.PathLike, name: str, version: int) -> Path:
@@ -120,19 +137,8 @@ def version_path(directory: str | os.PathLike, name: str, version: int) -> Path:
 
 def _write(flow, path, name, log_probs):
     signatures = Signatures(flow, log_probs)
-    metadata = json.dumps(_metadata(signatures), indent=2) + "\n"
-    signatures.metadata = metadata
-    signatures.share_traces()
-    # Not Keras's ExportArchive, which traces each function a second time while it saves.
-    module = tf.Module()
-    concrete = {}
-    with constant_weights():
-        for signature, (function, inputs) in signatures.functions().items():
-            traced = tf.function(function, input_signature=inputs, autograph=False)
-            concrete[signature] = traced.get_concrete_function()
-            setattr(module, signature, concrete[signature])
-    variables = [variable for function in concrete.values() for variable in function.variables]
-    module.weights = list({id(variable): variable for variable in variables}.values())
+    metadata = signatures.metadata = described(signatures)
+    module, concrete = traced(signatures)
     # Servers take no gradients, and to store custom ones would trace each of them.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     served = {"serving_default": concrete["log_prob"], **concrete}
@@ -143,11 +149,28 @@ def _write(flow, path, name, log_probs):
     warmup.write(signatures, name, extra)
 
 
-def _metadata(signatures):
+def traced(signatures: Signatures):
+    """A module with everything that is to be saved, and the concrete functions by name."""
+    signatures.share_traces()
+    # Not Keras's ExportArchive, which traces each function a second time while it saves.
+    module = tf.Module()
+    concrete = {}
+    with constant_weights():
+        for signature, (function, inputs) in signatures.functions().items():
+            graph = tf.function(function, input_signature=inputs, autograph=False)
+            concrete[signature] = graph.get_concrete_function()
+            setattr(module, signature, concrete[signature])
+    variables = [variable for function in concrete.values() for variable in function.variables]
+    module.weights = list({id(variable): variable for variable in variables}.values())
+    return module, concrete
+
+
+def described(signatures: Signatures) -> str:
+    """The text of metadata.json."""
     flow = signatures.flow
     pixels = f"pixels in [0, {2**flow.num_bits})" if flow.num_bits else "as in the training data"
     used = {name for names in signatures.signatures.values() for name in names[0] + names[1]}
-    return {
+    description = {
         "class": type(flow).__name__,
         "config": flow.get_config(),
         "tfflows_version": __version__,
@@ -162,3 +185,4 @@ def _metadata(signatures):
         },
         "units": {"log_prob": "nats per example, continuous density of x", "x": pixels},
     }
+    return json.dumps(description, indent=2) + "\n"

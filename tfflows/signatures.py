@@ -11,10 +11,12 @@ from tfflows import counter_random
 from tfflows.checks import require_finite
 from tfflows.edit.latent import spherical_path
 from tfflows.flow import Flow
+from tfflows.layers import row_seeds
 
 # Inputs and outputs; a flow that is not conditional has no context.
 SIGNATURES = {
     "log_prob": (["x", "context"], ["log_prob"]),
+    "log_prob_estimate": (["x", "seed", "context"], ["log_prob"]),
     "score": (["x", "context"], ["score"]),
     "encode": (["x", "context"], ["z"]),
     "decode": (["z", "context"], ["x"]),
@@ -34,31 +36,34 @@ class Signatures:
         log_probs: log-densities of held-out examples, in nats, that `anomaly` compares with;
             without them there is no such signature.
         metadata: the text that the signature `metadata` returns.
+        names: of the signatures, by default all that the flow has.
     """
 
-    def __init__(self, flow: Flow, log_probs=None, metadata: str = ""):
+    def __init__(self, flow: Flow, log_probs=None, metadata: str = "", names=tuple(SIGNATURES)):
         self.flow = flow
         self.metadata = metadata
         self.log_probs = None if log_probs is None else np.sort(np.asarray(log_probs, "float32"))
         absent = set()
-        if flow.num_bits is None or flow.dequantizer is not None:
+        if flow.log_det_estimator is None:
+            absent.add("log_prob_estimate")
+        if flow.num_bits is None:
             absent.add("bits_per_dim")
         if log_probs is None:
             absent.add("anomaly")
         self.specs = _specs(flow)
-        self._flow_log_prob = flow.log_prob
+        self._flow_log_prob = self._fixed_log_prob
         self._flow_encode = flow.encode
         self._flow_decode = flow.decode
         self.signatures = {
             name: ([tensor for tensor in inputs if tensor in self.specs], outputs)
             for name, (inputs, outputs) in SIGNATURES.items()
-            if name not in absent
+            if name in names and name not in absent
         }
 
     def share_traces(self):
         """From here on trace the flow's functions once, however many signatures call them."""
         self._flow_log_prob = tf.function(
-            self.flow.log_prob, autograph=False, reduce_retracing=True
+            self._fixed_log_prob, autograph=False, reduce_retracing=True
         )
         self._flow_encode = tf.function(self.flow.encode, autograph=False, reduce_retracing=True)
         self._flow_decode = tf.function(self.flow.decode, autograph=False, reduce_retracing=True)
@@ -70,9 +75,26 @@ class Signatures:
             for name, (inputs, _) in self.signatures.items()
         }
 
+    def _fixed_log_prob(self, x, context):
+        """That of the flow; where it is an estimate, with the same noise in every row."""
+        if self.flow.log_det_estimator is None:
+            return self.flow.log_prob(x, context)
+        with row_seeds(_zero_seeds(x)):
+            return self.flow.log_prob(x, context)
+
+    def _seeded_log_prob(self, x, context, seed):
+        if self.flow.log_det_estimator is None:
+            return self._flow_log_prob(x, context)
+        with row_seeds(seed):
+            return self.flow.log_prob(x, context)
+
     def _log_prob(self, x, context=None):
         x, context = self._checked(x=x, context=context)
         return _outputs(log_prob=self._flow_log_prob(x, context))
+
+    def _log_prob_estimate(self, x, seed, context=None):
+        x, seed, context = self._checked(x=x, seed=seed, context=context)
+        return _outputs(log_prob=self._seeded_log_prob(x, context, seed))
 
     def _score(self, x, context=None):
         x, context = self._checked(x=x, context=context)
@@ -93,7 +115,9 @@ class Signatures:
         inputs = {"seed": seed, "temperature": temperature, "context": context}
         seed, temperature, context = self._checked(**inputs)
         z = _latent(self.flow, seed, temperature)
-        x, log_det = self.flow.transform.forward_and_log_det(z, self.flow.layer_context(context, z))
+        context = self.flow.layer_context(context, z)
+        with row_seeds(_zero_seeds(z)):
+            x, log_det = self.flow.transform.forward_and_log_det(z, context)
         return _outputs(x=x, log_prob=self.flow.base.log_prob(z) - log_det)
 
     def _interpolate(self, a, b, t, context=None):
@@ -107,9 +131,14 @@ class Signatures:
         pixels, seed, context = self._checked(pixels=pixels, seed=seed, context=context)
         num_dims = math.prod(self.flow.event_shape)
         noise = tf.reshape(counter_random.uniform(seed, num_dims), tf.shape(pixels))
-        # Next to 255 float32 cannot hold every noise below 1.
-        x = tf.minimum(pixels + noise, np.nextafter(np.float32(1), 0) * (pixels + 1))
-        log_prob = self._flow_log_prob(x, context)
+        if self.flow.dequantizer is None:
+            # Next to 255 float32 cannot hold every noise below 1.
+            x = tf.minimum(pixels + noise, np.nextafter(np.float32(1), 0) * (pixels + 1))
+            log_prob = self._seeded_log_prob(x, context, seed)
+        else:
+            integers = tf.cast(pixels, tf.int32)
+            x, log_q = self.flow.dequantizer.dequantize_with(noise, integers, self.flow.num_bits)
+            log_prob = self._seeded_log_prob(x, context, seed) - log_q
         return _outputs(bits_per_dim=-log_prob / (num_dims * math.log(2)))
 
     def _anomaly(self, x, context=None):
@@ -177,6 +206,10 @@ def _outputs(**outputs):
         name: require_finite(tf.cast(value, tf.float32), f"The output {name} should be finite")
         for name, value in outputs.items()
     }
+
+
+def _zero_seeds(rows):
+    return tf.zeros([tf.shape(rows)[0], 2], tf.int64)
 
 
 def _all_between(value, low, high):

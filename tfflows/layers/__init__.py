@@ -13,7 +13,7 @@ from tfflows.layers.preprocessing import Logit, Rescaling, Reshape
 from tfflows.layers.prior import LearnedPrior
 from tfflows.layers.residual import ResidualBlock
 from tfflows.layers.scale import Scale, Standardize
-from tfflows.layers.scopes import noise_seed, without_log_dets
+from tfflows.layers.scopes import noise_seed, row_seeds, without_log_dets
 from tfflows.layers.squeeze import Squeeze
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "coupling_mask",
     "current_solves",
     "noise_seed",
+    "row_seeds",
     "record_solves",
     "without_log_dets",
 ]

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfflows import counter_random
 from tfflows.layers.base import InvertibleLayer, zero_log_det
-from tfflows.layers.scopes import current_noise_seed, log_dets_are_needed
+from tfflows.layers.scopes import current_noise_seed, current_row_seeds, log_dets_are_needed
 from tfflows.ode import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
 from tfflows.seeds import own_rows, stateless_seed
 
@@ -98,8 +99,8 @@ class ContinuousLayer(InvertibleLayer):
     The trace is exact at the cost of D evaluations of f, D the entries of z, or Hutchinson's
     estimate e (df/dz) e at the cost of one, with noise e that is drawn once a solve and example.
     With `training=True` the noise is new at each call, see `tfflows.seeds.stateless_seed`; else it
-    depends on `seed` alone, and equal calls give equal results. `tfflows.layers.noise_seed` decides
-    it for both.
+    depends on `seed` alone, and equal calls give equal results. `tfflows.layers.noise_seed` and
+    `tfflows.layers.row_seeds` decide it for both.
 
     Args:
         network: a Keras layer, called as `network(z, t)` with a scalar t, or with a context as
@@ -333,6 +334,8 @@ class ContinuousLayer(InvertibleLayer):
             size = math.prod(self.latent_shape)
             unit_vectors = tf.reshape(tf.eye(size, dtype=value.dtype), [size, *self.latent_shape])
             return _copies(unit_vectors, tf.shape(value)[0], 0)
+        if current_row_seeds() is not None:
+            return self._row_noise(current_row_seeds(), value, trace)
         seed = current_noise_seed()
         if seed is None and not training:
             seed = 0
@@ -346,6 +349,15 @@ class ContinuousLayer(InvertibleLayer):
             return tf.cast(2 * bits - 1, value.dtype)
 
         return own_rows(draw, tf.shape(value)[0])
+
+    def _row_noise(self, seeds, value, trace):
+        """Noise whose row i depends on seeds[i] alone."""
+        size, stream = math.prod(self.latent_shape), 2 * self.seed + 1
+        if trace == "gaussian":
+            noise = counter_random.normal(seeds, size, stream)
+        else:
+            noise = tf.where(counter_random.uniform(seeds, size, stream) < 0.5, -1.0, 1.0)
+        return tf.cast(tf.reshape(noise, [-1, *self.latent_shape]), value.dtype)
 
     def _with_divergence(self, z, t, context, left, trace):
         """f, its divergence and the squared Frobenius norm of its Jacobian."""

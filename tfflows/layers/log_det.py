@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfflows import counter_random
 from tfflows.seeds import own_rows, stateless_seed
 
 _KINDS = ("exact", "truncated", "roulette")
@@ -111,6 +112,22 @@ class LogDetEstimator:
         u = tf.random.stateless_uniform([self.samples], seed, dtype="float64", alg="philox")
         return signs, tf.cast(tf.math.log1p(-u) / math.log(self._further), tf.int32)
 
+    def draw_rows(self, x, seeds: tf.Tensor, layer: int):
+        """Signs and tails, int32 `[samples, batch]`, of which row i depends on seeds[i] alone.
+
+        Args:
+            x: `[batch, *event_shape]`.
+            seeds: int64 `[batch, 2]`, see `tfflows.counter_random`.
+            layer: a number from 0; the noise of different ones is independent.
+        """
+        shape = [-1, self.samples, *x.shape[1:]]
+        u = counter_random.uniform(seeds, self.samples * math.prod(x.shape[1:]), 2 * layer + 1)
+        signs = tf.cast(tf.where(tf.reshape(u, shape) < 0.5, -1.0, 1.0), x.dtype)
+        signs = tf.transpose(signs, [1, 0, *range(2, len(shape))])
+        u = tf.transpose(counter_random.uniform(seeds, self.samples, 2 * layer + 2))
+        tails = tf.cast(tf.math.log(u) / math.log(self._further), tf.int32)
+        return signs, tails if self.kind == "roulette" else tf.zeros_like(tails)
+
     def draw_constants(self, x, seed: int):
         """Constant signs, `[samples, 1, *event_shape]`, and tails: the estimate is one of x."""
         generator = np.random.default_rng(seed)
@@ -120,7 +137,7 @@ class LogDetEstimator:
         return tf.constant(signs, x.dtype), tf.constant(tails, tf.int32)
 
     def weights(self, k, tails):
-        """Weight of term k of the series, `[samples]`, for the tails T."""
+        """Weight of term k of the series for the tails T, of their shape."""
         j = tf.maximum(k - self.terms, 0)
         weight = tf.pow(tf.constant(self._further, "float64"), -tf.cast(j, "float64"))
         return tf.where(tails >= j, weight, 0.0)
@@ -156,10 +173,12 @@ def series_log_det(
     Args:
         function, x: as for `exact_log_det`.
         estimator: `"truncated"` or `"roulette"`.
-        signs, tails: as `estimator.draw` returns them.
+        signs, tails: as `estimator.draw` or `estimator.draw_rows` returns them.
     """
     samples = estimator.samples
     batch = tf.shape(x)[0]
+    # One tail a sample, or one a sample and example.
+    tails = tf.broadcast_to(tf.reshape(tails, [samples, -1]), [samples, batch])
     repeated = _repeat(x, samples)
     v = tf.broadcast_to(signs, tf.concat([[samples], tf.shape(x)], 0))
     v = tf.ensure_shape(tf.reshape(v, tf.shape(repeated)), repeated.shape)
@@ -175,7 +194,7 @@ def series_log_det(
         return tf.reduce_sum(a * b, list(range(1, x.shape.rank)))
 
     def add_term(k, w, total, neumann):
-        weight = tf.cast(tf.repeat(estimator.weights(k, tails), batch), x.dtype)
+        weight = tf.cast(tf.reshape(estimator.weights(k, tails), [-1]), x.dtype)
         weight = tf.where(k % 2 == 1, weight, -weight)
         neumann += tf.reshape(weight, [-1] + [1] * (x.shape.rank - 1)) * w
         w = product(w)

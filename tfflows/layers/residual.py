@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfflows.layers.base import InvertibleLayer, weights_are_constant, zero_log_det
 from tfflows.layers.fixed_point import solve_contraction
 from tfflows.layers.log_det import LogDetEstimator, exact_log_det, series_log_det
-from tfflows.layers.scopes import current_noise_seed, log_dets_are_needed
+from tfflows.layers.scopes import current_noise_seed, current_row_seeds, log_dets_are_needed
 from tfflows.networks import LipschitzNetwork
 from tfflows.seeds import stateless_seed
 
@@ -32,7 +32,8 @@ class ResidualBlock(InvertibleLayer):
     iteration. In training the log-det has new random numbers at each call, from TensorFlow's
     global generator. Otherwise they come from `seed`, are the same for all examples, and make the
     log-det a function of x; which estimator that is, `evaluation` says. Within
-    `tfflows.layers.noise_seed` each example has random numbers that follow from that seed.
+    `tfflows.layers.noise_seed` each example has random numbers that follow from that seed, within
+    `tfflows.layers.row_seeds` from its own.
 
     Args:
         network: g, a `tfflows.networks.LipschitzNetwork`.
@@ -156,7 +157,9 @@ class ResidualBlock(InvertibleLayer):
         if estimator.kind == "exact":
             return exact_log_det(residual, x)
         seed = current_noise_seed()
-        if training or seed is not None:
+        if current_row_seeds() is not None:
+            signs, tails = estimator.draw_rows(x, current_row_seeds(), self.seed)
+        elif training or seed is not None:
             # Blocks of one flow have different seeds.
             signs, tails = estimator.draw(x, stateless_seed(seed) + [0, 1 + self.seed])
         else:

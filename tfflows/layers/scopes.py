@@ -6,6 +6,7 @@ import contextlib
 from contextvars import ContextVar
 
 _SEED = ContextVar("noise_seed", default=None)
+_ROW_SEEDS = ContextVar("row_seeds", default=None)
 _LOG_DETS = ContextVar("log_dets", default=True)
 
 
@@ -33,6 +34,35 @@ def noise_seed(seed):
 def current_noise_seed():
     """The seed of the innermost `noise_seed`, or `None`."""
     return _SEED.get()
+
+
+@contextlib.contextmanager
+def row_seeds(seeds):
+    """In this context the noise of log-dets in row i of a batch is a function of seeds[i] alone.
+
+    It goes before `noise_seed`.
+
+    Args:
+        seeds: int64 `[batch, 2]`, see `tfflows.counter_random`.
+
+    Example:
+        >>> network = tfflows.networks.TimeDependentMLP(2, hidden=(8,))
+        >>> layer = tfflows.layers.ContinuousLayer(network, trace="rademacher")
+        >>> with tfflows.layers.row_seeds(tf.constant([[1, 2], [1, 2]], tf.int64)):
+        ...     x, estimate = layer.forward_and_log_det(tf.ones([2, 2]))
+        >>> bool(estimate[0] == estimate[1])
+        True
+    """
+    token = _ROW_SEEDS.set(seeds)
+    try:
+        yield
+    finally:
+        _ROW_SEEDS.reset(token)
+
+
+def current_row_seeds():
+    """The seeds of the innermost `row_seeds`, or `None`."""
+    return _ROW_SEEDS.get()
 
 
 @contextlib.contextmanager
