@@ -188,6 +188,15 @@ def test_export(capsys, made, tmp_path, kind):
     np.testing.assert_allclose(served, zoo.load("tiny").log_prob(x), rtol=1e-5)
 
 
+def test_export_of_another_format(capsys, made, tmp_path):
+    arguments = ["models", "--format", "litert"]
+    assert main(["export", name_of(made, "file"), *arguments]) == 0
+    path = tmp_path / "models" / "flow" / "1"
+    assert f"litert): {path}" in capsys.readouterr().out
+    assert (path / "model.tflite").stat().st_size > 1000
+    assert "exists" in error_of(capsys, "export", name_of(made, "file"), *arguments)
+
+
 @pytest.mark.parametrize("kind", ["entry", "file"])
 def test_export_refuses(capsys, made, tmp_path, kind):
     name = name_of(made, kind)

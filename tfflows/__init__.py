@@ -25,6 +25,7 @@ _MODULES = [
     "evaluate",
     "export",
     "flows",
+    "formats",
     "hybrid",
     "layers",
     "networks",

@@ -83,10 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("verify", _verify, "Check that entries compute what was published.")
     sub.add_argument("names", nargs="*", help="zoo entries (default: all)")
 
-    sub = command("export", _export, "Write a SavedModel for a model server.")
+    sub = command("export", _export, "Write a SavedModel for a model server, or another format.")
     sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
     sub.add_argument("directory", help="the model is written to DIRECTORY/NAME/VERSION/")
     sub.add_argument("--version", type=int, default=1, help="(default 1)")
+    sub.add_argument(
+        "--format",
+        default="savedmodel",
+        choices=["savedmodel", "onnx", "litert", "openvino"],
+        help="the last three have log_prob, encode and decode (default savedmodel)",
+    )
 
     cli_serve.add_verb(command)
     return parser
@@ -182,8 +188,9 @@ def _verify(arguments):
 
 
 def _export(arguments):
-    path = export_of(arguments.name, arguments.directory, arguments.version)
-    print(f"SavedModel: {path.resolve()}")
+    path = export_of(arguments.name, arguments.directory, arguments.version, arguments.format)
+    what = "SavedModel" if arguments.format == "savedmodel" else f"Models ({arguments.format})"
+    print(f"{what}: {path.resolve()}")
 
 
 if __name__ == "__main__":

@@ -30,13 +30,18 @@ def flow_of(name: str):
     return flow
 
 
-def export_of(name: str, directory, version: int = 1) -> Path:
-    """The SavedModel that is written of the same to `directory/NAME/version/`.
+def export_of(name: str, directory, version: int = 1, format: str = "savedmodel") -> Path:
+    """The model that is written of the same to `directory/NAME/version/`.
 
     Raises:
-        ValueError: as `flow_of` does, or for a version below 1.
+        ValueError: as `flow_of` does, for a version below 1, and as `tfflows.formats.save`.
         OSError: if that version exists, or the folder cannot be written.
     """
+    if format != "savedmodel":
+        from tfflows import export, formats
+
+        path = export.version_path(directory, Path(name).stem, version)
+        return formats.save(flow_of(name), path, format)
     if not name.endswith(".keras"):
         import zoo
 
