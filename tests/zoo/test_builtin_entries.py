@@ -91,6 +91,19 @@ def test_it_computes_what_was_published(name):
             assert measured["nll"] < figure[1]["nll"], "It is no better than a Gaussian."
 
 
+RESIDUAL = [name for name in BUILT_IN if "lipschitz" in zoo.metadata(name).get("diagnostics", {})]
+
+
+@pytest.mark.parametrize("name", RESIDUAL)
+def test_every_block_is_a_contraction(name):
+    """By the certificate, computed anew, which no stretch that was found exceeds."""
+    published = zoo.metadata(name)["diagnostics"]["lipschitz"]
+    blocks = zoo.load(name).blocks
+    assert len(blocks) == len(published)
+    for block, bounds in zip(blocks, published, strict=True):
+        assert bounds["empirical"] <= block.network.lipschitz_bound() < 1
+
+
 # To trace all signatures of the two flows of faces takes minutes.
 EXPORTED = [name for name in BUILT_IN if zoo.metadata(name)["parameters"] < 1_000_000]
 
