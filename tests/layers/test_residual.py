@@ -227,8 +227,8 @@ def test_training_draws_anew_and_follows_the_global_seed():
     ("dtype", "coefficient", "error"),
     [
         ("float32", 0.9, 1e-5),
-        # Nearly the limit: 1 / (1 - c) times the rounding of z, and here all directions are slow.
-        ("float32", 0.97, 1e-4),
+        # Near the limit, 1 / (1 - c) times the rounding of z; in float32 alone it is 8e-5.
+        ("float32", 0.97, 1e-5),
         ("float64", 0.9, 1e-12),
         ("float64", 0.97, 1e-11),
     ],
