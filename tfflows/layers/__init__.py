@@ -42,7 +42,7 @@ __all__ = [
     "coupling_mask",
     "current_solves",
     "noise_seed",
-    "row_seeds",
     "record_solves",
+    "row_seeds",
     "without_log_dets",
 ]
