@@ -29,7 +29,7 @@ def card_text(facts: dict, recipe, flow) -> str:
         **diagnostics.rows(facts.get("diagnostics", {})),
         **_of_samples(facts),
         "parameters": f"{facts['parameters']:,}",
-        "training": f"{training['epochs']} epochs, best on validation: epoch "
+        "training": f"{_epochs(training['epochs'])}, best on validation: epoch "
         f"{training['best_epoch']}; {minutes(facts)} on {training['hardware']}",
         "round trip": "largest absolute error of decode(encode(x)), "
         f"{facts['round_trip_examples']} test examples: {facts['round_trip_error']:.1e} (in units "
@@ -125,7 +125,7 @@ def _training(recipe) -> str:
         first = recipe.first_recipe()
         loss = "" if first.loss is None else f" with the loss {first.loss}"
         pretraining = (
-            f"Pretraining{loss}: {first.epochs} epochs, batch {first.batch_size}, learning rate "
+            f"Pretraining{loss}: {_epochs(first.epochs, first.passes_per_epoch)}, batch {first.batch_size}, learning rate "
             f"{first.learning_rate:g}. Then "
         )
     average = ""
@@ -134,9 +134,14 @@ def _training(recipe) -> str:
     return (
         f"{pretraining}AdamW with learning rate {recipe.learning_rate:g}{warmup}, along a cosine "
         f"to 0{decay}, weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, "
-        f"{recipe.epochs} epochs, seed {recipe.seed}.{flips} The weights are those of {average}the "
-        "epoch with the lowest validation loss."
+        f"{_epochs(recipe.epochs, recipe.passes_per_epoch)}, seed {recipe.seed}.{flips} The weights "
+        f"are those of {average}the epoch with the lowest validation loss."
     )
+
+
+def _epochs(number: int, passes: int = 1) -> str:
+    of_passes = "" if passes == 1 else f" of {passes} passes each"
+    return f"{number} epoch{'s' if number > 1 else ''}{of_passes}"
 
 
 def _unit(likelihood: dict) -> tuple[str, str]:

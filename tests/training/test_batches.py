@@ -37,9 +37,9 @@ def test_what_does_not_fill_a_batch_is_left_out_by_turns():
 def test_a_resumed_run_sees_what_the_whole_one_sees():
     images = np.random.default_rng(0).integers(256, size=(10, 2, 3, 1)).astype("uint8")
     whole = [*training_batches(Split(images), 5, seed=1, flip=True).take(8)]
-    rest = [*training_batches(Split(images), 5, seed=1, first_epoch=3, flip=True).take(2)]
+    rest = [*training_batches(Split(images), 5, seed=1, first_pass=3, flip=True).take(2)]
     np.testing.assert_array_equal(whole[6:], rest)
-    other = [*training_batches(Split(images), 5, seed=2, first_epoch=3, flip=True).take(2)]
+    other = [*training_batches(Split(images), 5, seed=2, first_pass=3, flip=True).take(2)]
     assert not np.array_equal(rest, other)
 
 

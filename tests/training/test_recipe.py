@@ -81,6 +81,7 @@ def test_bad_files(tmp_path, text, message):
         ("learning_rate", -1e-3),
         ("learning_rate", float("nan")),
         ("learning_rate", "fast"),
+        ("passes_per_epoch", 0),
         ("gradient_accumulation", 0),
         ("gradient_accumulation", 5),
         ("precision", "bfloat16"),

@@ -63,9 +63,9 @@ def test_only_training_images_are_flipped(tmp_path, monkeypatch):
     module = sys.modules["tfflows.training.train"]
     make, dataset = module.training_batches, Dataset.dataset
 
-    def batches(split, batch_size, seed, first_epoch, flip):
+    def batches(split, batch_size, seed, first_pass, flip):
         asked["train"] = flip
-        return make(split, batch_size, seed, first_epoch, flip)
+        return make(split, batch_size, seed, first_pass, flip)
 
     def spy(self, split, *args, flip=False, **kwargs):
         asked[split] = flip

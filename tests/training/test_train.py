@@ -218,6 +218,16 @@ def test_a_loss_that_is_not_finite_rewinds(tmp_path, monkeypatch, broken_epoch):
     assert all(np.all(np.isfinite(weight)) for weight in flow.get_weights())
 
 
+def test_an_epoch_of_several_passes_is_as_many_of_one(tmp_path):
+    data = tiny_data()
+    train(tiny_recipe(epochs=6), tmp_path / "short", data, silent)
+    train(tiny_recipe(epochs=2, passes_per_epoch=3), tmp_path / "long", data, silent)
+    short, long = read_log(tmp_path / "short"), read_log(tmp_path / "long")
+    assert len(long) == 2
+    expected = [short[2]["val_nll"], short[5]["val_nll"]]
+    assert [row["val_nll"] for row in long] == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_pretraining_hands_its_best_weights_on(tmp_path):
     recipe = tiny_recipe(
         flow="FFJORD",

@@ -11,25 +11,25 @@ def training_batches(
     split: Split,
     batch_size: int,
     seed: int = 0,
-    first_epoch: int = 0,
+    first_pass: int = 0,
     flip: bool = False,
 ) -> tf.data.Dataset:
-    """The batches of a run, epoch after epoch without an end.
+    """The batches of a run, pass after pass without an end.
 
-    Order and flips of an epoch follow from `seed` and its number, so that a run that resumes sees
-    what it would have seen. Each epoch leaves out other examples where the last batch is not full.
+    Order and flips of a pass follow from `seed` and its number, so that a run that resumes sees
+    what it would have seen. Each pass leaves out other examples where the last batch is not full.
 
     Args:
         split: x `[n, ...]` and y, which is yielded too unless it is `None`.
         batch_size: over all replicas, at most n.
         seed: of orders and flips.
-        first_epoch: epochs that are done.
+        first_pass: passes over the split that are done.
         flip: mirror each image left to right with probability 1/2.
 
     Example:
         >>> split = tfflows.data.Split(np.arange(6.0).reshape(6, 1))
         >>> whole = tfflows.training.training_batches(split, batch_size=3)
-        >>> rest = tfflows.training.training_batches(split, batch_size=3, first_epoch=1)
+        >>> rest = tfflows.training.training_batches(split, batch_size=3, first_pass=1)
         >>> all(np.array_equal(a, b) for a, b in zip(whole.skip(2).take(9), rest))
         True
     """
@@ -39,7 +39,7 @@ def training_batches(
         y = None if split.y is None else tf.constant(split.y)
     size = len(split.x) // batch_size * batch_size
 
-    def epoch(number):
+    def one_pass(number):
         order = tf.range(len(split.x))
         order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, 2 * number]))
         coins = tf.random.stateless_uniform(
@@ -55,8 +55,8 @@ def training_batches(
             images = tf.gather(sides, coin, batch_dims=1)
         return images if y is None else (images, tf.gather(y, index))
 
-    epochs = tf.data.Dataset.counter(first_epoch).flat_map(epoch)
-    return epochs.map(batch).prefetch(tf.data.AUTOTUNE)
+    passes = tf.data.Dataset.counter(first_pass).flat_map(one_pass)
+    return passes.map(batch).prefetch(tf.data.AUTOTUNE)
 
 
 def in_parts(batches: tf.data.Dataset, number: int) -> tf.data.Dataset:

@@ -24,7 +24,9 @@ class Recipe:
         config: hyper-parameters of the flow; event shape, bits and classes come from the data.
         num_bits: bits per pixel that are kept of images.
         conditional: whether to condition on the data set's labels or attributes.
-        epochs: passes over the training split.
+        epochs: at the end of each, the flow is validated and a backup is written.
+        passes_per_epoch: passes over the training split in an epoch, more than 1 where a pass is
+            short beside a validation.
         batch_size: examples per step, over all replicas.
         learning_rate: Adam's highest; it falls to zero along a cosine over the last epochs.
         warmup_steps: steps over which the learning rate rises from zero.
@@ -55,6 +57,7 @@ class Recipe:
     num_bits: int = 8
     conditional: bool = False
     epochs: int = 100
+    passes_per_epoch: int = 1
     batch_size: int = 128
     learning_rate: float = 1e-3
     warmup_steps: int = 0
@@ -77,7 +80,7 @@ class Recipe:
         # As JSON would give it back, so that a recipe equals its file.
         for name in ("config", "pretraining"):
             object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
-        names = ("epochs", "batch_size", "gradient_accumulation")
+        names = ("epochs", "passes_per_epoch", "batch_size", "gradient_accumulation")
         positive = {name: getattr(self, name) for name in names}
         for name, value in positive.items():
             if not isinstance(value, int) or value < 1:

@@ -181,7 +181,7 @@ def _fit(recipe, folder, data, flow, write):
         )
     settings = {"batch_size": recipe.batch_size, "labels": recipe.conditional}
     parts = recipe.gradient_accumulation
-    steps_per_epoch = len(data.train) // recipe.batch_size
+    steps_per_epoch = recipe.passes_per_epoch * (len(data.train) // recipe.batch_size)
     schedule = WarmupHoldDecay(
         recipe.learning_rate * 0.5 ** len(_read_rewinds(folder)),
         recipe.epochs * steps_per_epoch,
@@ -216,7 +216,7 @@ def _fit(recipe, folder, data, flow, write):
         data.train if recipe.conditional else Split(data.train.x),
         recipe.batch_size,
         recipe.seed,
-        epochs_done,
+        epochs_done * recipe.passes_per_epoch,
         recipe.flip,
     )
     if parts > 1:
