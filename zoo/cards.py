@@ -125,8 +125,8 @@ def _training(recipe) -> str:
         first = recipe.first_recipe()
         loss = "" if first.loss is None else f" with the loss {first.loss}"
         pretraining = (
-            f"Pretraining{loss}: {_epochs(first.epochs, first.passes_per_epoch)}, batch {first.batch_size}, learning rate "
-            f"{first.learning_rate:g}. Then "
+            f"Pretraining{loss}: {_epochs(first.epochs, first.passes_per_epoch)}, batch "
+            f"{first.batch_size}, learning rate {first.learning_rate:g}. Then "
         )
     average = ""
     if recipe.ema_momentum is not None:
@@ -134,8 +134,8 @@ def _training(recipe) -> str:
     return (
         f"{pretraining}AdamW with learning rate {recipe.learning_rate:g}{warmup}, along a cosine "
         f"to 0{decay}, weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, "
-        f"{_epochs(recipe.epochs, recipe.passes_per_epoch)}, seed {recipe.seed}.{flips} The weights "
-        f"are those of {average}the epoch with the lowest validation loss."
+        f"{_epochs(recipe.epochs, recipe.passes_per_epoch)}, seed {recipe.seed}.{flips} The "
+        f"weights are those of {average}the epoch with the lowest validation loss."
     )
 
 
