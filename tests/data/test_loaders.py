@@ -19,7 +19,7 @@ def test_names_are_what_load_knows():
     assert data.names() == sorted(data.names())
     assert set(data.names()) == {
         *data.toy.DENSITIES,
-        *("celeba32", "celeba64", "cifar10", "digits", "mnist"),
+        *("celeba32", "celeba64", "cifar10", "digits", "mnist", "protein"),
     }
 
 

@@ -6,7 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
-from tfflows.data import celeba, small_images, toy
+from tfflows.data import celeba, small_images, tables, toy
 from tfflows.data.arrays import check_num_bits, make_dataset
 from tfflows.data.dataset import Dataset
 from tfflows.data.files import read_folder, read_numpy, read_tfds
@@ -19,9 +19,9 @@ def names() -> list[str]:
         >>> import tfflows.data as data
         >>> data.names()  # doctest: +NORMALIZE_WHITESPACE
         ['celeba32', 'celeba64', 'checkerboard', 'cifar10', 'digits', 'eight_gaussians', 'mnist',
-         'moons', 'pinwheel', 'rings', 'swiss_roll', 'two_spirals']
+         'moons', 'pinwheel', 'protein', 'rings', 'swiss_roll', 'two_spirals']
     """
-    return sorted([*toy.DENSITIES, "digits", *small_images.KERAS, *celeba.SIZES])
+    return sorted([*toy.DENSITIES, "digits", "protein", *small_images.KERAS, *celeba.SIZES])
 
 
 def load(
@@ -46,6 +46,7 @@ def load(
       beside it; else from TensorFlow Datasets' `celeb_a`. Rows 40:188 and columns 15:163 of the
       aligned images are averaged over the area of each new pixel. Without `list_eval_partition`
       splits are drawn, and one person may be in several.
+    - "protein", a table of ten properties of proteins, from UCI's `CASP.csv` in `root`.
     - `tfds:NAME`, images of TensorFlow Datasets, which keeps its files in `root` if that is
       given.
     - `foo`, for `foo.npy`, `foo.npz` or a folder `foo` of images in `root`.
@@ -95,6 +96,8 @@ def load(
     if source == "digits":
         return small_images.read_digits(num_bits)
     folder = _data_folder(root)
+    if source == "protein":
+        return tables.read_protein(folder)
     tfds_folder = folder if root else None
     if source in small_images.KERAS:
         return small_images.read_keras(source, folder, num_bits, download)
