@@ -82,7 +82,7 @@ def test_triton_merges_the_requests_of_concurrent_clients(triton, published, nam
             if i % 5 == 4:
                 bad = "temperature" if signature == "sample" else "x"
                 request[bad] = np.full_like(request[bad], -1e38)
-                with pytest.raises(RequestError, match="finite|at least 0"):
+                with pytest.raises(RequestError, match="finite|above 0"):
                     client(name, signature, request)
                 refused += 1
             else:
@@ -117,6 +117,7 @@ BAD = {
     "unknown input": ("log_prob", {"x": X, "context": LABELS, "y": X}),
     "signature": ("log_probs", {"x": X, "context": LABELS}),
     "negative": ("sample", {"seed": SEED, "temperature": -ONES, "context": LABELS}),
+    "zero": ("sample", {"seed": SEED, "temperature": 0 * ONES, "context": LABELS}),
     "one seed": ("sample", {"seed": SEED[:1], "temperature": ONES, "context": LABELS}),
     "half seed": ("sample", {"seed": SEED[:, :1], "temperature": ONES, "context": LABELS}),
     "high pixel": ("bits_per_dim", {"pixels": X + 8.5, "seed": SEED, "context": LABELS}),

@@ -71,8 +71,8 @@ def save(
         ValueError: if `flow` is not a `Flow`.
 
     A loaded signature fails as a whole with `tf.errors.InvalidArgumentError` for inputs of the
-    wrong shape or of different batch sizes, NaN or infinite inputs or results, a negative
-    temperature, and labels out of range.
+    wrong shape or of different batch sizes, NaN or infinite inputs or results, a temperature that
+    is not above 0, and labels out of range.
 
     Example:
         >>> import os, tempfile

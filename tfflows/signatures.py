@@ -162,8 +162,9 @@ class Signatures:
         message = f"The inputs {', '.join(given)} must have one batch size."
         checks = [tf.debugging.assert_equal(sizes, sizes[0], message)]
         if "temperature" in given:
-            message = "The temperature must be at least 0."
-            checks.append(tf.debugging.assert_non_negative(given["temperature"], message))
+            # At 0 there is one sample for all seeds, which asks for a mistake, not for that.
+            message = "The temperature must be above 0."
+            checks.append(tf.debugging.assert_positive(given["temperature"], message))
         if "t" in given:
             message = "The positions t must be between 0 and 1."
             checks.append(tf.debugging.Assert(_all_between(given["t"], 0, 1), [message]))

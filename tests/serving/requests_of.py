@@ -25,7 +25,7 @@ def inputs_of_signature(signatures: Signatures, name: str, n: int, rng) -> dict[
         elif tensor == "context":
             value = rng.integers(flow.num_classes, size=shape)
         elif tensor in ("t", "temperature"):
-            value = rng.uniform(0, 1, shape)
+            value = rng.uniform(0.05, 1, shape)
         else:
             value = rng.normal(size=shape)
         drawn[tensor] = value.astype(spec.dtype.as_numpy_dtype)
