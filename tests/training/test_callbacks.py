@@ -3,11 +3,13 @@
 import importlib.util
 
 import keras
+import numpy as np
 import pytest
-from training_runs import read_summary, tiny_data, tiny_recipe
+import tensorflow as tf
+from training_runs import read_log, read_summary, tiny_data, tiny_recipe
 
 import tfflows
-from tfflows.training import Progress, SampleGrid, train
+from tfflows.training import LatentHistogram, Progress, SampleGrid, train
 
 
 def called(callback, epochs, model=None):
@@ -33,6 +35,10 @@ def test_progress_lines():
     assert lines[1].startswith("[##########..........] epoch 2/4")
     assert lines[2].startswith(f"[{'#' * 20}] epoch 4/4  bits_per_dim 1.5000  validation 1.7500")
     assert lines[2].endswith("about 0 s left")
+    logs |= {"gradient_norm": 12.345, "nfe": 50.0, "lipschitz": 0.97, "drift": 1.23e-6}
+    progress.on_epoch_end(3, logs)
+    told = "gradient norm 12.3, evaluations 50, Lipschitz bound 0.97, inversion error 1.23e-06, "
+    assert told in lines[3]
 
 
 def test_sample_grid_draws_every_so_often_and_at_the_end(tmp_path, monkeypatch):
@@ -64,6 +70,31 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path):
     assert [event.step for event in events.Tensors("samples")] == [0, 1]
     picture = events.Tensors("samples")[-1].tensor_proto.string_val[2]
     assert picture.startswith(b"\x89PNG")
+
+
+def test_tensorboard_gets_histograms_of_latents(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    flow = tfflows.NICE((4, 4, 1), num_bits=4)
+    x = np.random.default_rng(0).integers(16, size=(20, 4, 4, 1)).astype("uint8")
+    histogram = called(LatentHistogram(x, None, tmp_path), 1, flow)
+    histogram.on_epoch_end(2)
+    (event,) = EventAccumulator(str(tmp_path), {"tensors": 0}).Reload().Tensors("z")
+    buckets = tf.make_ndarray(event.tensor_proto)
+    z = flow.encode(x + 0.5).numpy()
+    assert event.step == 2 and buckets[:, 2].sum() == z.size
+    assert (buckets[0, 0], buckets[-1, 1]) == pytest.approx((z.min(), z.max()), rel=1e-5)
+
+
+def test_a_residual_flow_tells_its_bound(tmp_path):
+    recipe = tiny_recipe(flow="ResidualFlow", config={"num_blocks": 2, "hidden": [8]}, epochs=2)
+    flow = train(recipe, tmp_path, tiny_data(), lambda line: None)
+    for row in read_log(tmp_path):
+        assert 0.1 < row["lipschitz"] < 1
+    assert read_log(tmp_path)[-1]["gradient_norm"] > 0
+    bounds = [bounds.certified for bounds in tfflows.evaluate.lipschitz(flow)]
+    assert read_log(tmp_path)[-1]["lipschitz"] == pytest.approx(max(bounds), rel=1e-3)
 
 
 def test_without_tensorboard_it_says_so_and_trains(tmp_path, monkeypatch):

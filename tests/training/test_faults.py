@@ -12,6 +12,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from cases import build_flow
 from training_runs import read_log, read_summary, silent, tiny_data, tiny_recipe
 from workers import run_workers, start_workers, worker_environment
@@ -236,6 +237,33 @@ def test_an_exploding_loss_rewinds(tmp_path, monkeypatch):
     )
     assert [row["epoch"] for row in read_log(tmp_path)] == [0, 1, 2, 3]
     assert float(flow.transform.layers[-1].mean[0]) < 5
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_batch_that_is_not_finite_ends_the_run(tmp_path, monkeypatch, unbroken, value):
+    """What the data hold is no reason to rewind; without that batch the run goes on."""
+    module = sys.modules["tfflows.training.train"]
+    batches = module.training_batches
+    per_epoch = len(tiny_data().train) // RECIPE.batch_size
+
+    def spoilt(*args):
+        def spoil(i, x):
+            return tf.where(i == 2 * per_epoch + 1, value * tf.ones_like(x), x)
+
+        return batches(*args).enumerate().map(spoil)
+
+    monkeypatch.setattr(module, "training_batches", spoilt)
+    with pytest.raises(
+        ValueError, match="stopped in epoch 3, step 2: real_nvp\\S* needs finite x"
+    ) as caught:
+        train(RECIPE, tmp_path, tiny_data(), silent)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "rewinds.json").exists()
+    monkeypatch.undo()
+    lines = []
+    train(RECIPE, tmp_path, tiny_data(), lines.append)
+    assert epochs_told(lines) == ["3/4", "4/4"]
+    assert_equal_runs(tmp_path, unbroken)
 
 
 def guard(lowest=math.inf, steps=300):

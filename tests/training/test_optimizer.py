@@ -109,3 +109,16 @@ def test_accumulated_gradients_are_averaged_and_the_moving_average_waits():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     averages = [optimizer._model_variables_moving_average[0] for optimizer in (accumulating, plain)]
     np.testing.assert_allclose(*averages, rtol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"global_clipnorm": 1e-3}])
+def test_gradient_norms_are_those_before_clipping(settings):
+    flow = build_flow("realnvp")
+    x = tf.constant(draw_data(flow, 16))
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(flow.log_prob(x, training=True))
+    gradients = tape.gradient(loss, [weight.value for weight in flow.trainable_weights])
+    expected = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
+    flow.compile(FusedAdamW(0.0, **settings))
+    flow.fit(x, batch_size=16, epochs=3, shuffle=False, verbose=0)
+    assert float(flow.optimizer.gradient_norms) == pytest.approx(3 * expected, rel=1e-4)

@@ -1,16 +1,16 @@
 """Training from recipes."""
 
 from tfflows.training.batches import training_batches
-from tfflows.training.callbacks import (
-    Backup,
-    BestWeights,
+from tfflows.training.callbacks import Backup, BestWeights, Progress, SampleGrid
+from tfflows.training.distribution import is_chief, set_workers, strategy
+from tfflows.training.monitors import (
     DivergedError,
     DriftMonitor,
-    Progress,
-    SampleGrid,
+    GradientNorm,
+    LatentHistogram,
+    LipschitzBound,
     StopOnDivergence,
 )
-from tfflows.training.distribution import is_chief, set_workers, strategy
 from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
 from tfflows.training.schedule import WarmupHoldDecay
@@ -22,6 +22,9 @@ __all__ = [
     "DivergedError",
     "DriftMonitor",
     "FusedAdamW",
+    "GradientNorm",
+    "LatentHistogram",
+    "LipschitzBound",
     "Progress",
     "Recipe",
     "SampleGrid",

@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfflows import plots
-from tfflows.evaluate import round_trip_error
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -121,113 +119,6 @@ class Backup(keras.callbacks.Callback):
         return sorted(((int(path.name[6:].split(".")[0]), path) for path in paths), reverse=True)
 
 
-class DivergedError(ValueError):
-    """Training met a loss that is not finite, or far above what it was."""
-
-
-class StopOnDivergence(keras.callbacks.Callback):
-    """Raise `DivergedError` where the loss is not finite, or explodes.
-
-    A loss explodes if its mean over 100 successive steps (or an epoch, if it has fewer) lies more
-    than 10 nats a dimension above the lowest such mean, or above the loss at the start.
-
-    Args:
-        num_dims: of an event.
-        lowest: mean loss of the best epoch of an earlier part of this run.
-    """
-
-    window = 100
-    rise = 10.0  # nats a dimension
-
-    def __init__(self, num_dims: int, lowest: float = math.inf):
-        super().__init__()
-        self._limit = self.rise * num_dims
-        self._lowest = lowest
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._before = 0.0
-
-    def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            raise DivergedError("its loss is not finite")
-        # It is the mean since the start of the epoch.
-        steps, total = batch + 1, (batch + 1) * logs["loss"]
-        if steps == 1 and self._lowest == math.inf:
-            self._lowest = logs["loss"]
-        size = min(self.window, self.params["steps"])
-        if steps % size == 0:
-            mean = (total - self._before) / size
-            if mean > self._lowest + self._limit:
-                raise DivergedError(
-                    f"its loss rose to {mean:.6g} nats from {self._lowest:.6g} at its lowest, more "
-                    f"than {self.rise:g} nats a dimension"
-                )
-            self._lowest, self._before = min(self._lowest, mean), total
-
-
-class DriftMonitor(keras.callbacks.Callback):
-    """See that inversion finds the activations again, for flows with `memory="invert"`.
-
-    At the start of each epoch, the largest |decode(encode(x)) - x| over the largest |x| is
-    measured, and logged as `drift` at its end. Above 1e-3, gradients cannot be trusted, and the
-    flow goes on with `memory="checkpoint"`.
-
-    Args:
-        x, context: some examples.
-        write: takes a line if that happens.
-    """
-
-    tolerance = 1e-3
-
-    def __init__(self, x, context=None, write=print):
-        super().__init__()
-        self._examples = x, context
-        self._write = write
-
-    def on_epoch_begin(self, epoch, logs=None):
-        x, context = self._examples
-        self._drift = round_trip_error(self.model, x, context) / max(1.0, float(np.max(np.abs(x))))
-        # Not `>`, which is false for NaN.
-        if self.model.memory == "invert" and not self._drift <= self.tolerance:
-            self._write(
-                f"Inversion misses the activations by {self._drift:.1e}, more than "
-                f"{self.tolerance:g}: from epoch {epoch + 1} on with memory='checkpoint'."
-            )
-            self.model.memory = "checkpoint"
-            self.model.make_train_function(force=True)
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs["drift"] = self._drift
-
-
-class StepCounter(keras.callbacks.Callback):
-    """Counts steps, to tell where training broke off."""
-
-    def __init__(self):
-        super().__init__()
-        self._epoch, self._step = 1, 1
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._step = epoch + 1, 1
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._step = batch + 2
-
-    def where(self, model) -> str:
-        """Epoch and step that did not end, and weights that are not finite, if there are."""
-        weights = model.weights
-        bad = [weight.path for weight in weights if not _is_finite(weight)]
-        which = (
-            f" (not finite: {len(bad)} of {len(weights)} weights, first {bad[0]})" if bad else ""
-        )
-        return f"in epoch {self._epoch}, step {self._step}{which}"
-
-
-def _is_finite(weight) -> bool:
-    values = weight.numpy()
-    return values.dtype.kind != "f" or bool(np.all(np.isfinite(values)))
-
-
 def save_whole(model, path: Path):
     """Save weights (of the optimizer too) so that the file is never seen half-written.
 
@@ -268,10 +159,20 @@ def write_whole(path: Path, text: str):
 class Progress(keras.callbacks.Callback):
     """One line per epoch; it adds the epoch's `seconds` and `examples_per_second` to the logs.
 
+    The line has the likelihoods, and what was monitored beside them: the gradient's norm, a
+    solver's evaluations, a Lipschitz bound, the error of inversion.
+
     Args:
         batch_size: examples of a step.
         write: takes the line.
     """
+
+    _monitored = {
+        "gradient_norm": "gradient norm",
+        "nfe": "evaluations",
+        "lipschitz": "Lipschitz bound",
+        "drift": "inversion error",
+    }
 
     def __init__(self, batch_size: int, write=print):
         super().__init__()
@@ -293,9 +194,12 @@ class Progress(keras.callbacks.Callback):
         epochs = self.params["epochs"]
         done = (epoch + 1) * 20 // epochs
         left = logs["seconds"] * (epochs - epoch - 1)
+        monitored = [
+            f"{told} {logs[key]:.3g}, " for key, told in self._monitored.items() if key in logs
+        ]
         self._write(
             f"[{'#' * done}{'.' * (20 - done)}] epoch {epoch + 1}/{epochs}  {trained}  "
-            f"{measured}{logs['val_' + name]:.4f}  {logs['seconds']:.1f} s, "
+            f"{measured}{logs['val_' + name]:.4f}  {''.join(monitored)}{logs['seconds']:.1f} s, "
             f"{logs['examples_per_second']:.0f} examples/s, about {left:.0f} s left"
         )
 

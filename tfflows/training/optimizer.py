@@ -56,6 +56,20 @@ class FusedAdamW(keras.optimizers.AdamW):
     def _all_reduce_sum_gradients(self, grads_and_vars):
         return grads_and_vars  # they are sums already
 
+    def build(self, variables):
+        if not self.built:
+            # Sum over updates of the whole gradient's norm before clipping, for logs.
+            self.gradient_norms = keras.Variable(
+                0.0, name="gradient_norms", trainable=False, aggregation="only_first_replica"
+            )
+            self._track_variable(self.gradient_norms)
+        super().build(variables)
+
+    def _clip_gradients(self, grads):
+        norm = tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in grads])
+        self.gradient_norms.assign_add(norm)
+        return super()._clip_gradients(grads)
+
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)

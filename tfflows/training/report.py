@@ -32,14 +32,14 @@ def report_of_run(
     x, y = (None if part is None else part[:256] for part in data.validation)
     errors = round_trip(flow, x, y if recipe.conditional else None)
     seconds = sum(row["seconds"] for row in rows)
-    examples = len(rows) * (len(data.train) // recipe.batch_size) * recipe.batch_size
+    steps = len(rows) * recipe.passes_per_epoch * (len(data.train) // recipe.batch_size)
     facts = {
         "flow": f"{type(flow).__name__}, {flow.count_params():,} parameters",
         "data": recipe.data,
         "validation, best epoch": f"{best} (epoch {summary['best_epoch']} of {summary['epochs']})",
         "round trip": str(errors),
         "training": f"{summary['seconds']:.0f} s on {summary['hardware']}",
-        "examples per second": f"{examples / seconds:.0f}, validation included",
+        "examples per second": f"{steps * recipe.batch_size / seconds:.0f}, validation included",
         "memory, precision": f"{recipe.memory}, {recipe.precision}",
     }
     lines = [f"# {folder.resolve().name}", "", "| | |", "| --- | --- |"]

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,20 +20,26 @@ import tensorflow as tf
 from tfflows import plots
 from tfflows.data import Dataset, Split
 from tfflows.flow import Flow
+from tfflows.layers.residual import residual_blocks
 from tfflows.training.batches import distributed, in_parts, training_batches
 from tfflows.training.callbacks import (
     Backup,
     BestWeights,
-    DivergedError,
-    DriftMonitor,
     Progress,
     SampleGrid,
-    StepCounter,
-    StopOnDivergence,
     tensorboard_is_installed,
     write_whole,
 )
 from tfflows.training.distribution import is_chief, wait_for_workers
+from tfflows.training.monitors import (
+    DivergedError,
+    DriftMonitor,
+    GradientNorm,
+    LatentHistogram,
+    LipschitzBound,
+    StepCounter,
+    StopOnDivergence,
+)
 from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
 from tfflows.training.report import report_of_run
@@ -235,7 +242,9 @@ def _fit(recipe, folder, data, flow, write):
     counter = StepCounter()
     lowest = min((row["loss"] for row in _read_log(log)), default=math.inf)
     guard = StopOnDivergence(math.prod(flow.event_shape), lowest)
-    monitors = [guard, counter]
+    monitors = [guard, counter, GradientNorm()]
+    if residual_blocks(flow.transform):
+        monitors.append(LipschitzBound())
     if flow.memory == "invert":
         x, y = (None if part is None else part[:32] for part in data.train)
         monitors.append(DriftMonitor(x, y if recipe.conditional else None, write))
@@ -248,7 +257,7 @@ def _fit(recipe, folder, data, flow, write):
             # To Keras, each part of a batch is a step.
             steps_per_epoch=parts * steps_per_epoch,
             validation_steps=math.ceil(len(shared.validation) / recipe.batch_size),
-            callbacks=[*monitors, *_callbacks(recipe, folder, own, flow, write)],
+            callbacks=[*monitors, *_callbacks(recipe, folder, own, data, flow, write)],
             verbose=0,
             shuffle=False,
         )
@@ -284,7 +293,7 @@ def _said(error) -> str:
     lines = [line.strip() for line in error.message.splitlines()]
     sentences = [line for line in lines if line and not line.startswith(around)] or lines
     found = [line for line in sentences if "finite" in line] or sentences
-    return found[-1].rstrip(".")
+    return re.sub(r"^Error in user-defined function .* Iterator::\S+: ", "", found[-1]).rstrip(".")
 
 
 def _divisible(data: Dataset, num_replicas: int) -> Dataset:
@@ -313,7 +322,7 @@ def _finish(folder, rows, backup):
     shutil.rmtree(backup.folder)
 
 
-def _callbacks(recipe, folder, own, flow, write):
+def _callbacks(recipe, folder, own, data, flow, write):
     """Those of one worker, whose weights go to the folder `own`: the run's, if it is the chief."""
     average = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     # What comes after this one, the backup, is to see the weights that are trained.
@@ -325,13 +334,13 @@ def _callbacks(recipe, folder, own, flow, write):
     return [
         *([average] if uses_average else []),
         BestWeights(own / BEST, best),
-        *(_reports(recipe, folder, flow, write) if own == folder else []),
+        *(_reports(recipe, folder, data, flow, write) if own == folder else []),
         *([swap_back] if uses_average else []),
         Backup(own / "backup"),
     ]
 
 
-def _reports(recipe, folder, flow, write):
+def _reports(recipe, folder, data, flow, write):
     """What tells the user about a run, once for all workers."""
     log_dir = folder / "tensorboard" if tensorboard_is_installed() else None
     callbacks = [
@@ -345,6 +354,8 @@ def _reports(recipe, folder, flow, write):
         write("TensorBoard is not installed (pip install 'tfflows[tensorboard]'): no logs for it.")
     else:
         callbacks.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
+        x, y = (None if part is None else part[:64] for part in data.validation)
+        callbacks.append(LatentHistogram(x, y if recipe.conditional else None, log_dir))
     return callbacks
 
 
