@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from google.protobuf import text_format
+from manifests import INFERENCE_SERVICE, assert_fits
 
 import zoo
 
@@ -85,8 +86,7 @@ def test_configuration_is_one_of_tensorflow_serving():
 
 def test_kserve_manifest_names_the_served_folder():
     service = yaml.safe_load((FOLDER / "kserve.yaml").read_text(encoding="utf-8"))
-    assert service["apiVersion"] == "serving.kserve.io/v1beta1"
-    assert service["kind"] == "InferenceService"
+    assert_fits(service, INFERENCE_SERVICE)
     model = service["spec"]["predictor"]["model"]
     assert model["modelFormat"] == {"name": "tensorflow"}
     assert model["storageUri"].endswith(f"/models/{NAME}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from manifests import TFJOB, assert_fits
 
 from tfflows.cli import _parser as parser
 
@@ -57,9 +58,44 @@ def test_sagemaker_finds_its_own_index(run, host, index):
     assert found == [("r.json", "/opt/ml/model", "algo-1:7000,algo-2:7000,algo-3:7000", index)]
 
 
+def test_slurm_options_are_those_of_sbatch():
+    lines = (FOLDER / "slurm.sh").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "#!/bin/bash"
+    options = [line.removeprefix("#SBATCH --") for line in lines if line.startswith("#SBATCH")]
+    assert [option.split("=")[0] for option in options] == [
+        "job-name",
+        "nodes",
+        "ntasks-per-node",
+        "requeue",
+    ]
+    # sbatch stops to read them at the first command.
+    first = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+    assert not any(line.startswith("#SBATCH") for line in lines[first:])
+
+
+@pytest.mark.parametrize("name", ["slurm.sh", "sagemaker.sh"])
+def test_scripts_parse(name):
+    result = subprocess.run(["bash", "-n", FOLDER / name], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("spec", "replicas"), 2), (("kind",), "TFjob"), (("spec", "runPolicy", "backoffLimit"), "3")],
+)
+def test_a_spoilt_manifest_does_not_fit(path, value):
+    job = yaml.safe_load((FOLDER / "tfjob.yaml").read_text(encoding="utf-8"))
+    part = job
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    with pytest.raises(AssertionError):
+        assert_fits(job, TFJOB)
+
+
 def test_tfjob_runs_the_command_on_its_volume():
     job = yaml.safe_load((FOLDER / "tfjob.yaml").read_text(encoding="utf-8"))
-    assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v1", "TFJob")
+    assert_fits(job, TFJOB)
     worker = job["spec"]["tfReplicaSpecs"]["Worker"]
     assert worker["replicas"] == 2 and worker["restartPolicy"] == "OnFailure"
     (container,) = worker["template"]["spec"]["containers"]
