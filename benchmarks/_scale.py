@@ -61,7 +61,7 @@ def memory(tf, tfflows, steps, batch, mode):
     """Peak of MB in training steps, what tracing took and gave back left out."""
     flow = glow(tfflows, steps, mode)
     flow.compile(tfflows.training.FusedAdamW(1e-5))
-    x = images(32)[:batch]
+    x = images(batch)
     flow.train_on_batch(x)
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -75,7 +75,7 @@ def step(tf, tfflows, steps, batch, mode):
     """Seconds of a training step, and of the first one, which is traced."""
     flow = glow(tfflows, steps, mode)
     flow.compile(tfflows.training.FusedAdamW(1e-5))
-    x = images(32)[:batch]
+    x = images(batch)
     start = time.perf_counter()
     flow.train_on_batch(x)
     first = time.perf_counter() - start

@@ -48,7 +48,8 @@ class FFJORD(Flow):
         num_blocks: K, for each level.
         hidden: sizes of the hidden layers of each f.
         activation, squash: of each f, see `tfflows.networks.TimeDependentMLP`; the last layer
-            starts at zero, so that the flow starts as the identity.
+            starts at zero, so that the flow starts as the identity. `"gelu"` without squash fits
+            sharp densities in far fewer steps of flow matching.
         levels: L for images, whose sides 2**L divides; `None` for a flat event.
         solver, rtol, atol, adjoint_rtol, adjoint_atol, num_steps, max_evaluations: see
             `tfflows.layers.ContinuousLayer`.
