@@ -1,7 +1,8 @@
 """Keras layers that condition invertible layers."""
 
 from tfflows.networks.conv import ConvNetwork, PriorConvolution, ResidualConvNetwork
-from tfflows.networks.lipschitz import LipschitzConv2D, LipschitzDense, LipschitzNetwork
+from tfflows.networks.lipschitz import LipschitzNetwork
+from tfflows.networks.lipschitz_layers import LipschitzConv2D, LipschitzDense
 from tfflows.networks.mlp import MLP, ResidualMLP
 from tfflows.networks.time_dependent import TimeDependentConvNetwork, TimeDependentMLP
 
