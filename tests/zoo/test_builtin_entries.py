@@ -105,8 +105,8 @@ def test_every_block_is_a_contraction(name):
         assert bounds["empirical"] <= block.network.lipschitz_bound() < 1
 
 
-# To trace all signatures of the largest flows takes minutes.
-EXPORTED = [name for name in BUILT_IN if zoo.metadata(name)["parameters"] < 900_000]
+# To trace all signatures of the two flows of faces takes minutes.
+EXPORTED = [name for name in BUILT_IN if zoo.metadata(name)["parameters"] < 1_000_000]
 
 
 @pytest.mark.parametrize("name", EXPORTED)
@@ -119,13 +119,10 @@ def test_exported_entry_answers_as_published(name, predict, tmp_path):
     signatures = sorted({key.split(".")[0] for key in outputs})
     result = run_predict(predict, path, tmp_path, signatures, inputs)
     assert result.returncode == 0, result.stderr
-    # An adaptive solver takes other steps where kernels round otherwise: it owes its tolerance.
-    solves = zoo.metadata(name).get("diagnostics", {}).get("solves")
-    allowed = 10 * solves["rtol"] if solves else 1e-5
     for key, expected in outputs.items():
         found = np.load(tmp_path / f"{key}.npy")
         assert found.shape == expected.shape
-        assert np.abs(found - expected).max() <= allowed * np.abs(expected).max(), key
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max(), key
     # What is drawn by seed is the same to the bit, wherever the kernels are the same.
     for signature in {"sample", "bits_per_dim", "log_prob_estimate"} & set(signatures):
         function = tf.saved_model.load(path).signatures[signature]
