@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import max_difference
+from cases import max_difference, randomize
 
 import tfflows
 from tfflows.layers import ActNorm, LogDetEstimator, MultiScale, Reshape, ResidualBlock, Squeeze
@@ -48,6 +48,13 @@ def test_multiscale_architectures():
     multiscale = flow.transform.layers[0]
     assert isinstance(multiscale, MultiScale)
     assert multiscale.part_shapes == [(2, 2, 2), (2, 2, 2)]
+
+
+def test_data_come_back_to_the_last_digit():
+    flow = tfflows.ResidualFlow((8, 8, 1), num_blocks=4, hidden=(16, 16), levels=2, num_bits=8)
+    randomize(flow, size=2.0)
+    x = np.random.default_rng(0).uniform(0, 256, [20, 8, 8, 1]).astype("float32")
+    assert max_difference(flow.decode(flow.encode(x)), x) <= 1e-6 * 256
 
 
 @pytest.mark.parametrize("flow", [tfflows.IResNet, tfflows.ResidualFlow])

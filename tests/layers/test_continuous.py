@@ -295,6 +295,28 @@ def test_trajectory_is_the_path(solver):
             np.testing.assert_allclose(state, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_training_tolerance_is_for_training():
+    z = draw(4, 3)
+    expected = z @ scipy.linalg.expm(A * span_of(0.9, (0.0, 1.0))).T
+    errors, evaluations = {}, {}
+    for training in (False, True):
+        for rough in (None, 1e-2):
+            layer = linear(0.9, training_tolerance=rough)
+            adjoint = []
+            with (
+                record_solves(on_adjoint=lambda n, to=adjoint: to.append(int(n))) as solves,
+                tf.GradientTape() as tape,
+            ):
+                tape.watch(z)
+                x, _ = layer.forward_and_log_det(z, training=training)
+            tape.gradient(x, z)
+            errors[training, rough] = max_difference(x, expected)
+            evaluations[training, rough] = (int(solves[0].num_evaluations), *adjoint)
+    assert evaluations[False, 1e-2] == evaluations[False, None] == evaluations[True, None]
+    assert np.all(np.less(evaluations[True, 1e-2], evaluations[False, 1e-2]))
+    assert max(errors[False, 1e-2], errors[True, None]) < 1e-6 < errors[True, 1e-2] < 1e-1
+
+
 def test_xla_computes_the_same():
     layer = linear(0.9, trace="rademacher", solver="rk4", num_steps=3)
 
@@ -325,6 +347,10 @@ BAD_ARGUMENTS = {
     "atol": ({"atol": -1e-3}, ["atol must be positive", "-0.001"]),
     "adjoint_rtol": ({"adjoint_rtol": math.nan}, ["adjoint_rtol must be positive", "nan"]),
     "adjoint_atol": ({"adjoint_atol": 0}, ["adjoint_atol must be positive"]),
+    "training_tolerance": (
+        {"training_tolerance": -1e-3},
+        ["training_tolerance must be positive", "-0.001"],
+    ),
     "first_step": ({"first_step": 0}, ["first_step must be positive"]),
     "solver": ({"solver": "euler"}, ["'dormand_prince', 'rk4'", "'euler'"]),
     "num_steps": ({"num_steps": 0}, ["num_steps", "at least 1", "0"]),

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import max_difference
+from cases import max_difference, randomize
 
-from tfflows.layers import LogDetEstimator, ResidualBlock
+from tfflows.layers import ActNorm, Chain, LogDetEstimator, Rescaling, ResidualBlock
 from tfflows.layers.log_det import exact_log_det, series_log_det
 from tfflows.networks import LipschitzNetwork
 
@@ -171,7 +171,7 @@ def test_samples_are_averaged():
     layer = stretching_block((3,), 0.6, evaluation=LogDetEstimator("roulette", 2, 7), seed=5)
     x, context = draw((3,), 4)
     signs, tails = layer.evaluation.draw_constants(x, 5)
-    g = layer._residual(layer.network.parameters(), context)
+    g = layer._residual(layer.network.parameters(), context, x.dtype)
     _, log_dets = series_log_det(g, x, layer.evaluation, signs, tails)
     assert log_dets.shape == (7, 4)
     # Each sample alone, with its own signs and tail.
@@ -247,6 +247,63 @@ def test_inverse_is_exact(shape, dtype, coefficient, error):
     found, _ = forward(z, context)
     assert max_difference(found, x) <= error
     assert max_difference(inverse(found, context)[0], z) <= 0.2 * error
+
+
+def test_a_precise_chain_hands_on_float64():
+    chain, twin = (
+        Chain(
+            [
+                stretching_block((8,), 0.5, dtype),
+                Rescaling(1.0, 300.0, dtype=dtype),  # where float32 has few digits
+                ActNorm(dtype=dtype),
+                Rescaling(1.0, -300.0, dtype=dtype),
+                stretching_block((8,), 0.5, dtype),
+            ],
+            dtype=dtype,
+        )
+        for dtype in ("float32", "float64")
+    )
+    chain.build((None, 8), (None, 1))
+    twin.build((None, 8), (None, 1))
+    randomize(chain.layers[2])
+    twin.set_weights(chain.get_weights())
+    x, context = draw((8,), 20, "float32")
+    narrow = tf.cast(context, tf.float32)
+    errors = []
+    for chain.precise in (False, True):
+        z, log_det = chain.inverse_and_log_det(x, narrow)
+        found, inverse_log_det = chain.forward_and_log_det(z, narrow)
+        assert {t.dtype for t in (z, log_det, found, inverse_log_det)} == {tf.float32}
+        errors.append(max_difference(found, x))
+    assert errors[0] > 1e-5
+    assert errors[1] < 2e-6
+    exact_z, exact_log_det = twin.inverse_and_log_det(tf.cast(x, tf.float64), context)
+    np.testing.assert_allclose(z, exact_z, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(log_det, exact_log_det, rtol=1e-4)
+    np.testing.assert_allclose(inverse_log_det, -exact_log_det, rtol=1e-4)
+    z, _ = chain.inverse_and_log_det(x, narrow, training=True)
+    found, _ = chain.forward_and_log_det(z, narrow, training=True)
+    assert max_difference(found, x) > 1e-5
+
+
+def test_gradients_through_a_precise_chain():
+    blocks = [stretching_block((3,), 0.9, "float32") for _ in range(2)]
+    chain = Chain(blocks, precise=True)
+    x, context = draw((3,), 4, "float32")
+    context = tf.cast(context, tf.float32)
+    kernel = blocks[0].network.layers[1].kernel._value
+    results = []
+    for chain.precise in (False, True):
+        for direction in (chain.inverse_and_log_det, chain.forward_and_log_det):
+            with tf.GradientTape() as tape:
+                tape.watch([x, context])
+                value, log_det = direction(x, context)
+                loss = tf.reduce_sum(tf.sin(value)) + tf.reduce_sum(log_det)
+            results.append(tape.gradient(loss, [x, context, kernel]))
+    for plain, precise in zip(results[:2], results[2:], strict=True):
+        for expected, found in zip(plain, precise, strict=True):
+            assert found.dtype == tf.float32
+            np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_gradient_of_the_forward_map_is_that_of_finite_differences():
@@ -342,7 +399,7 @@ def test_bad_input_is_an_error(name):
 def test_exact_log_det_of_xla_equals_eager():
     layer = stretching_block((3,), 0.9)
     x, context = draw((3,), 4)
-    g = layer._residual(layer.network.parameters(), context)
+    g = layer._residual(layer.network.parameters(), context, x.dtype)
     compiled = tf.function(lambda x: exact_log_det(g, x), jit_compile=True, autograph=False)
     for found, expected in zip(compiled(x), exact_log_det(g, x), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-10)

@@ -63,7 +63,49 @@ def test_config_makes_an_equal_network(make):
 @every_network
 def test_global_policy_reaches_the_network(make):
     keras.config.set_dtype_policy("mixed_bfloat16")
-    assert make()(draw(3, 4, 4, 2)).dtype == tf.bfloat16
+    seen = []
+
+    def recorded(h):
+        seen.append(h.dtype)
+        return h
+
+    assert make(activation=recorded)(draw(3, 4, 4, 2)).dtype == tf.float32
+    assert set(seen) == {tf.bfloat16}
+
+
+def test_low_precision_is_summed_in_float32_where_there_are_cpus_alone(monkeypatch):
+    network = ConvNetwork(3, width=64, activation="linear", dtype="mixed_bfloat16")
+    network.build((None, 5, 4, 2))
+    randomize(network)
+
+    def rounded(value):
+        return tf.cast(tf.cast(value, tf.bfloat16), tf.float32)
+
+    def expected(x):
+        """In float32, and rounded to bfloat16 after each operation but the last."""
+        for layer in (network._first, network._middle):
+            x = rounded(tf.nn.conv2d(x, rounded(layer.kernel.value), 1, "SAME"))
+            x = rounded(x + rounded(layer.bias.value))
+        last = network._last
+        x = tf.nn.conv2d_transpose(x, last.kernel.value, [*x.shape[:-1], 3], 1, "SAME")
+        return (x + last.bias.value) * network._output_factor
+
+    x = rounded(draw(5, 5, 4, 2))
+    np.testing.assert_array_equal(network(x), expected(x))
+    # Elsewhere TensorFlow's own kernel for bfloat16 is asked.
+    calls = []
+    convolve = keras.ops.conv
+
+    def conv(inputs, kernel, **settings):
+        calls.append(inputs.dtype)
+        return convolve(inputs, kernel, **settings)
+
+    monkeypatch.setattr("keras.src.layers.convolutional.base_conv.ops.conv", conv)
+    network(x)
+    devices = [tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda: devices)
+    network(x)
+    assert calls == 2 * [tf.float32] + 2 * [tf.bfloat16]
 
 
 def convolved(x, kernel):

@@ -77,8 +77,17 @@ def test_takes_images_on_the_last_axis(make):
 @every_network
 def test_global_policy_reaches_the_network(make):
     keras.config.set_dtype_policy("mixed_bfloat16")
-    assert make()(draw(3, 2)).dtype == tf.bfloat16
-    assert make(dtype="float32")(draw(3, 2)).dtype == tf.float32
+
+    def recorded(h):
+        seen.append(h.dtype)
+        return h
+
+    network, seen = make(activation=recorded), []
+    assert network(draw(3, 2)).dtype == tf.float32
+    assert set(seen) == {tf.bfloat16}
+    seen.clear()
+    make(activation=recorded, dtype="float32")(draw(3, 2))
+    assert set(seen) == {tf.float32}
 
 
 def test_mlp_by_hand():

@@ -219,7 +219,9 @@ def _inputs_of(flow, blocks, x, context, seed):
 
     def recorder(block):
         def inverse(x, context, training):
-            found.append((block._residual(block.network.parameters(), context), x))
+            dtype = block.variable_dtype
+            residual = block._residual(block.network.parameters(), context, dtype)
+            found.append((residual, tf.cast(x, dtype)))
             return type(block)._inverse(block, x, context, training)
 
         return inverse

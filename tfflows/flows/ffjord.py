@@ -51,8 +51,8 @@ class FFJORD(Flow):
             starts at zero, so that the flow starts as the identity. `"gelu"` without squash fits
             sharp densities in far fewer steps of flow matching.
         levels: L for images, whose sides 2**L divides; `None` for a flat event.
-        solver, rtol, atol, adjoint_rtol, adjoint_atol, num_steps, max_evaluations: see
-            `tfflows.layers.ContinuousLayer`.
+        solver, rtol, atol, adjoint_rtol, adjoint_atol, training_tolerance, num_steps,
+            max_evaluations: see `tfflows.layers.ContinuousLayer`.
         trace: how log-densities are computed, see there; `None` for `"exact"` up to 64 dimensions
             of a block and `"rademacher"` above. An estimate is unbiased in log p, and `log_prob`
             with equal `seed`s gives equal results.
@@ -94,6 +94,7 @@ class FFJORD(Flow):
         atol: float = 1e-5,
         adjoint_rtol: float | None = None,
         adjoint_atol: float | None = None,
+        training_tolerance: float | None = None,
         num_steps: int = 8,
         max_evaluations: int = 1000,
         trace: str | None = None,
@@ -125,6 +126,7 @@ class FFJORD(Flow):
             "atol": atol,
             "adjoint_rtol": adjoint_rtol,
             "adjoint_atol": adjoint_atol,
+            "training_tolerance": training_tolerance,
             "num_steps": num_steps,
             "max_evaluations": max_evaluations,
             "trace": trace,
@@ -153,8 +155,8 @@ class FFJORD(Flow):
         """The blocks of a level, base first, each with noise of its own."""
         settings = self._hyper_parameters
         network = TimeDependentMLP if len(shape) == 1 else TimeDependentConvNetwork
-        names = ("solver", "rtol", "atol", "adjoint_rtol", "adjoint_atol", "num_steps")
-        solve = {name: settings[name] for name in (*names, "max_evaluations")}
+        names = ("solver", "rtol", "atol", "adjoint_rtol", "adjoint_atol", "training_tolerance")
+        solve = {name: settings[name] for name in (*names, "num_steps", "max_evaluations")}
         size = math.prod(shape)
         trace = settings["trace"] or ("exact" if size <= 64 else "rademacher")
         estimate = "rademacher" if trace == "exact" and size > 2 else trace

@@ -87,10 +87,11 @@ class _ResidualStack(Flow):
         if levels is None:
             blocks = self._blocks(num_blocks, hidden, None, dtype)
             data = data_layers(event_shape, num_bits, logit_alpha, dtype)
-            transform = Chain([*blocks, *data], dtype=dtype)
+            layers = [*blocks, *data]
         else:
             transform = self._multiscale(event_shape, dtype)
-            transform = with_pixels(transform, num_bits, logit_alpha, dtype)
+            layers = with_pixels(transform, num_bits, logit_alpha, dtype).layers
+        transform = Chain(layers, precise=True, dtype=dtype)
         super().__init__(
             transform, event_shape, base, num_bits, context_dim, num_classes, dtype, **kwargs
         )

@@ -46,11 +46,11 @@ class ActNorm(DataDependentLayer):
         self.shift.assign(mean)
 
     def _forward(self, z, context, training):
-        s = tf.convert_to_tensor(self.log_scale)
+        s = tf.cast(self.log_scale, z.dtype)
         log_det = constant_log_det(self._num_pixels * tf.reduce_sum(s), z)
-        return z * tf.exp(s) + tf.convert_to_tensor(self.shift), log_det
+        return z * tf.exp(s) + tf.cast(self.shift, z.dtype), log_det
 
     def _inverse(self, x, context, training):
-        s = tf.convert_to_tensor(self.log_scale)
+        s = tf.cast(self.log_scale, x.dtype)
         log_det = constant_log_det(-self._num_pixels * tf.reduce_sum(s), x)
-        return (x - tf.convert_to_tensor(self.shift)) * tf.exp(-s), log_det
+        return (x - tf.cast(self.shift, x.dtype)) * tf.exp(-s), log_det

@@ -8,6 +8,8 @@ from contextvars import ContextVar
 import keras
 import tensorflow as tf
 
+from tfflows.layers.scopes import values_are_float64
+
 
 class InvertibleLayer(keras.layers.Layer):
     """A Keras layer that is an invertible map with a tractable log-determinant.
@@ -43,6 +45,10 @@ class InvertibleLayer(keras.layers.Layer):
                 f"{type(self).__name__} was given dtype {self.compute_dtype!r}, but log-dets need "
                 "'float32' or 'float64'; give the lower precision to the conditioner instead."
             )
+
+    @property
+    def compute_dtype(self):
+        return "float64" if values_are_float64() else super().compute_dtype
 
     # What a new layer implements.
 

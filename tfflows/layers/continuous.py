@@ -19,6 +19,7 @@ from tfflows.ode import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
 from tfflows.seeds import own_rows, stateless_seed
 
 TRACES = ("exact", "rademacher", "gaussian")
+_TOLERANCES = ("rtol", "atol", "adjoint_rtol", "adjoint_atol")
 # The exact trace costs as many evaluations of f, and of its gradient, as z has entries.
 EXACT_TRACE_LIMIT = 256
 
@@ -114,6 +115,8 @@ class ContinuousLayer(InvertibleLayer):
         rtol, atol: relative and absolute error that a step of an adaptive solver may make.
         adjoint_rtol, adjoint_atol: the same for the adjoint equation, whose solution is the
             gradient; by default ten times as large.
+        training_tolerance: rtol and atol for calls with `training=True`, where rougher steps cost
+            less, with an adjoint ten times as rough; `None` for the same as elsewhere.
         first_step: first step of an adaptive solver, as a fraction of the interval.
         num_steps: of rk4.
         max_evaluations: cap on the evaluations of f within one solve.
@@ -147,6 +150,7 @@ class ContinuousLayer(InvertibleLayer):
         atol: float = 1e-5,
         adjoint_rtol: float | None = None,
         adjoint_atol: float | None = None,
+        training_tolerance: float | None = None,
         first_step: float = 0.05,
         num_steps: int = 8,
         max_evaluations: int = 1000,
@@ -168,10 +172,12 @@ class ContinuousLayer(InvertibleLayer):
         self.rtol, self.atol = float(rtol), float(atol)
         self.adjoint_rtol = 10 * self.rtol if adjoint_rtol is None else float(adjoint_rtol)
         self.adjoint_atol = 10 * self.atol if adjoint_atol is None else float(adjoint_atol)
+        self.training_tolerance = None if training_tolerance is None else float(training_tolerance)
         self.first_step = float(first_step)
-        for name in ("rtol", "atol", "adjoint_rtol", "adjoint_atol", "first_step"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive, but found {getattr(self, name)}.")
+        for name in (*_TOLERANCES, "training_tolerance", "first_step"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive, but found {value}.")
         self.num_steps, self.max_evaluations = int(num_steps), int(max_evaluations)
         if self.num_steps < 1:
             raise ValueError(f"num_steps must be at least 1, but found {num_steps}.")
@@ -249,7 +255,7 @@ class ContinuousLayer(InvertibleLayer):
         def rates(z, t, context):
             return self.velocity(z, t, context), []
 
-        states, _, _ = self._solve(rates, value, 0, times, context)
+        states, _, _ = self._solve(rates, value, 0, times, context, training=False)
         return tf.concat([value[tf.newaxis], states], axis=0)
 
     @tf.autograph.experimental.do_not_convert  # which would double the time of a trace
@@ -278,14 +284,14 @@ class ContinuousLayer(InvertibleLayer):
 
         num_integrals = 3 if energies else 1 if log_dets_are_needed() else 0
         states, integrals, num_evaluations = self._solve(
-            rates, value, num_integrals, [start, end], context
+            rates, value, num_integrals, [start, end], context, training
         )
         log_det, *energies = [integral[0] for integral in integrals] or [zero_log_det(value)]
         if solves is not None:
             solves.append(Solve(num_evaluations, *energies))
         return states[0], log_det
 
-    def _solve(self, rates, value, num_integrals, times, context):
+    def _solve(self, rates, value, num_integrals, times, context, training):
         """States and integrals at all times but the first, and the number of evaluations.
 
         `rates` returns dz/dt and a list of `num_integrals` integrands `[batch]`. State and
@@ -306,14 +312,15 @@ class ContinuousLayer(InvertibleLayer):
             slope = tf.concat([f, *[tf.expand_dims(i, 1) for i in integrands]], axis=-1)
             return slope if sign > 0 else -slope
 
+        tolerances = {name: getattr(self, name) for name in _TOLERANCES}
+        if training and self.training_tolerance is not None:
+            rough = self.training_tolerance
+            tolerances = dict(zip(_TOLERANCES, (rough, rough, 10 * rough, 10 * rough), strict=True))
         results = make_solver(
             self.solver,
             max_evaluations=self.max_evaluations,
             num_steps=self.num_steps,
-            rtol=self.rtol,
-            atol=self.atol,
-            adjoint_rtol=self.adjoint_rtol,
-            adjoint_atol=self.adjoint_atol,
+            **tolerances,
             first_step_size=self.first_step * abs(times[-1] - times[0]),
             on_adjoint=_RECORD.get()[2],
         ).solve(
@@ -389,6 +396,7 @@ class ContinuousLayer(InvertibleLayer):
             "atol": self.atol,
             "adjoint_rtol": self.adjoint_rtol,
             "adjoint_atol": self.adjoint_atol,
+            "training_tolerance": self.training_tolerance,
             "first_step": self.first_step,
             "num_steps": self.num_steps,
             "max_evaluations": self.max_evaluations,

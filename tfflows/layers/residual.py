@@ -15,8 +15,9 @@ from tfflows.layers.scopes import current_noise_seed, current_row_seeds, log_det
 from tfflows.networks import LipschitzNetwork
 from tfflows.seeds import stateless_seed
 
-# Of the inverse in float32: its rounding, which 1 / (1 - c) enlarges at each block, is larger.
-_FINE = 1e-8
+# Tolerances of the inverse in float32, by iterations in float32 and then in float64. What is left
+# of an error grows by up to 1 / (1 - c) at each block.
+_ROUGH, _FINE = 2e-6, 1e-10
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -35,6 +36,9 @@ class ResidualBlock(InvertibleLayer):
     `tfflows.layers.noise_seed` each example has random numbers that follow from that seed, within
     `tfflows.layers.row_seeds` from its own.
 
+    Float64 values for a float32 block, as a precise `tfflows.layers.Chain` hands on, are mapped in
+    float64, with the log-det in float32.
+
     Args:
         network: g, a `tfflows.networks.LipschitzNetwork`.
         estimator: of the log-det in training, a `LogDetEstimator`, or its fields or its kind.
@@ -42,7 +46,7 @@ class ResidualBlock(InvertibleLayer):
         seed: of the random numbers of `evaluation`.
         tolerance: of the inverse: largest |x + g(x) - z| in units of max(1, |z|), by the largest
             element of each example; `None` for as small as rounding allows, and in float32 for
-            1e-8, with last iterations in float64. The error of x is up to 1 / (1 - c) times that,
+            1e-10, with last iterations in float64. The error of x is up to 1 / (1 - c) times that,
             c the network's coefficient.
         max_iterations: evaluations of g to reach it, at most.
 
@@ -104,33 +108,46 @@ class ResidualBlock(InvertibleLayer):
 
     def adapt(self, x, context=None):
         x = self._checked(x, "x", context)
-        return x + self._residual(self._parameters(False), context)(x)
+        return x + self._residual(self._parameters(False), context, x.dtype)(x)
 
     @property
     def log_det_estimator(self):
         return None if self.evaluation.kind == "exact" else str(self.evaluation)
 
     def _inverse(self, x, context, training):
-        residual = self._residual(self._parameters(training), context)
-        g, log_det = self._value_and_log_det(residual, x, training)
-        return x + g, log_det
+        parameters = self._parameters(training)
+        own = tf.cast(x, self.variable_dtype)
+        residual = self._residual(parameters, context, own.dtype)
+        if x.dtype == own.dtype:
+            g, log_det = self._value_and_log_det(residual, x, training)
+            return x + g, log_det
+        z = x + self._residual(parameters, context, x.dtype)(x)
+        if not log_dets_are_needed():
+            return z, zero_log_det(x)
+        _, log_det = self._value_and_log_det(residual, own, training)
+        return z, tf.cast(log_det, x.dtype)
 
     def _forward(self, z, context, training):
         parameters = self._parameters(training)
-        residual = self._residual(parameters, context)
-        x = self._solve(residual, z, _size(z, 1.0), "inverse")
-        is_refined = self.tolerance is None and x.dtype == tf.float32
+        own = tf.cast(z, self.variable_dtype)
+        residual = self._residual(parameters, context, own.dtype)
+        is_refined = self.tolerance is None and own.dtype == tf.float32
+        tolerance = _ROUGH if is_refined else self.tolerance
+        x = self._solve(residual, own, _size(own, 1.0), tolerance, "inverse")
         if is_refined:
-            x = self._refined(parameters, x, z, context)
+            precise, wide = self._residual(parameters, context, tf.float64), tf.cast(z, tf.float64)
+            start = tf.cast(x, tf.float64)
+            x = self._solve(precise, wide, _size(wide, 1.0), _FINE, "inverse", start)
+        x = tf.cast(x, z.dtype)
         # What is left, almost zero, connects x to z and the weights.
-        rest = z - x - residual(x)
+        rest = z - x - self._residual(parameters, context, z.dtype)(x)
         if is_refined:
             rest -= tf.stop_gradient(rest)  # which is the rounding of float32
         x += _implicit(rest, lambda u: self._solve_transposed(residual, x, u))
         if not log_dets_are_needed():
             return x, zero_log_det(x)
-        _, log_det = self._value_and_log_det(residual, x, training)
-        return x, -log_det
+        _, log_det = self._value_and_log_det(residual, tf.cast(x, own.dtype), training)
+        return x, -tf.cast(log_det, x.dtype)
 
     def _parameters(self, training):
         if not weights_are_constant():
@@ -139,8 +156,10 @@ class ResidualBlock(InvertibleLayer):
             values = tf.nest.map_structure(np.asarray, self.network.parameters())
         return tf.nest.map_structure(tf.constant, values)
 
-    def _residual(self, parameters, context):
-        """g, as a function of x and of how often the context's batch is repeated in it."""
+    def _residual(self, parameters, context, dtype):
+        """g in a dtype, as a function of x and of how often the context's batch is repeated."""
+        parameters = tf.nest.map_structure(lambda value: tf.cast(value, dtype), parameters)
+        context = None if context is None else tf.cast(context, dtype)
 
         def residual(x, repeats=1):
             condition = context
@@ -167,27 +186,19 @@ class ResidualBlock(InvertibleLayer):
         g, log_dets = series_log_det(residual, x, estimator, signs, tails)
         return g, tf.reduce_mean(log_dets, 0)
 
-    def _solve(self, function, b, scale, what):
+    def _solve(self, function, b, scale, tolerance, what, start=None):
         what = f"The {what} of ResidualBlock '{self.name}'"
-        return solve_contraction(function, b, scale, self.tolerance, self.max_iterations, what)
-
-    def _refined(self, parameters, x, z, context):
-        """x, whose residual in float32 is of the size of its rounding, to that of float64."""
-        parameters, x, z, context = tf.nest.map_structure(
-            lambda value: None if value is None else tf.cast(value, tf.float64),
-            (parameters, x, z, context),
-        )
-        scale, what = _size(z, 1.0), f"The inverse of ResidualBlock '{self.name}'"
-        residual = self._residual(parameters, context)
-        found = solve_contraction(residual, z, scale, _FINE, self.max_iterations, what, x)
-        return tf.cast(found, tf.float32)
+        return solve_contraction(function, b, scale, tolerance, self.max_iterations, what, start)
 
     def _solve_transposed(self, residual, x, u):
         """w with w + J^T w = u, J the Jacobian of g at x."""
+        own, b = tf.cast(x, self.variable_dtype), tf.cast(u, self.variable_dtype)
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch(x)
-            g = residual(x)
-        return self._solve(lambda w: tape.gradient(g, x, w), u, _size(u), "inverse's gradient")
+            tape.watch(own)
+            g = residual(own)
+        what = "inverse's gradient"
+        w = self._solve(lambda w: tape.gradient(g, own, w), b, _size(b), self.tolerance, what)
+        return tf.cast(w, u.dtype)
 
     def get_config(self):
         return {

@@ -109,11 +109,11 @@ class Standardize(DataDependentLayer):
         self.stddev.assign(stddev)
 
     def _forward(self, z, context, training):
-        mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)
+        mean, stddev = tf.cast(self.mean, z.dtype), tf.cast(self.stddev, z.dtype)
         return mean + stddev * z, constant_log_det(tf.reduce_sum(tf.math.log(stddev)), z)
 
     def _inverse(self, x, context, training):
-        mean, stddev = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.stddev)
+        mean, stddev = tf.cast(self.mean, x.dtype), tf.cast(self.stddev, x.dtype)
         return (x - mean) / stddev, constant_log_det(-tf.reduce_sum(tf.math.log(stddev)), x)
 
     def get_config(self):

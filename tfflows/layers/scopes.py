@@ -1,4 +1,4 @@
-"""What a layer is told besides its arguments: the seed of its noise, and that log-dets are idle."""
+"""What a layer is told besides its arguments: seeds, whether log-dets are idle, and precision."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextvars import ContextVar
 _SEED = ContextVar("noise_seed", default=None)
 _ROW_SEEDS = ContextVar("row_seeds", default=None)
 _LOG_DETS = ContextVar("log_dets", default=True)
+_FLOAT64 = ContextVar("float64", default=False)
 
 
 @contextlib.contextmanager
@@ -86,3 +87,21 @@ def without_log_dets():
 def log_dets_are_needed() -> bool:
     """Whether no `without_log_dets` is in force."""
     return _LOG_DETS.get()
+
+
+@contextlib.contextmanager
+def float64_values():
+    """In this context layers of float32 take, compute and return float64, with their own weights.
+
+    For layers that cast their weights to the dtype of z or x; see `tfflows.layers.Chain`.
+    """
+    token = _FLOAT64.set(True)
+    try:
+        yield
+    finally:
+        _FLOAT64.reset(token)
+
+
+def values_are_float64() -> bool:
+    """Whether `float64_values` is in force."""
+    return _FLOAT64.get()

@@ -6,6 +6,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfflows.networks.precision import output_dtype, summed_in_float32
+
+
+class _Conv2D(keras.layers.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        return summed_in_float32(super().convolution_op, inputs, kernel)
+
 
 class _ConvNetwork(keras.layers.Layer):
     """What the two networks share: the context is added as one bias per channel."""
@@ -18,7 +25,7 @@ class _ConvNetwork(keras.layers.Layer):
         self.zero_output = bool(zero_output)
 
     def _conv(self, filters, size, initializer="he_normal"):
-        return keras.layers.Conv2D(
+        return _Conv2D(
             filters, size, padding="same", kernel_initializer=initializer, dtype=self.dtype_policy
         )
 
@@ -34,7 +41,7 @@ class _ConvNetwork(keras.layers.Layer):
             size,
             padding="same",
             kernel_initializer="zeros" if self.zero_output else "glorot_uniform",
-            dtype=self.dtype_policy,
+            dtype=output_dtype(self),
         )
 
     def _build_context(self, context_shape):
@@ -80,7 +87,8 @@ class ConvNetwork(_ConvNetwork):
             for each of the positions that padding reaches (OpenAI's `edge_bias`).
 
     Inputs: x `[batch, height, width, n]` and context `[batch, c]` or `None`; output
-    `[batch, height, width, output_dim]`, in the compute dtype of Keras's dtype policy.
+    `[batch, height, width, output_dim]`. Hidden layers compute in the dtype policy's compute dtype,
+    the last one in float32 at least.
 
     Source: Kingma and Dhariwal, "Glow", 2018, section 3.3.
 
@@ -118,10 +126,11 @@ class ConvNetwork(_ConvNetwork):
         self.built = True
 
     def _edge_weight(self, name, filters):
-        return self.add_weight(shape=(3, 3, 1, filters), initializer="zeros", name=name)
+        settings = {"shape": (3, 3, 1, filters), "initializer": "zeros", "autocast": False}
+        return self.add_weight(name=name, **settings)
 
     def _with_edge(self, h, edge):
-        kernel = tf.convert_to_tensor(edge)
+        kernel = tf.cast(edge, h.dtype)
         inside = ops.cast(self._inside, kernel.dtype)
         # The kernel's sum over the positions outside of the image.
         return h + ops.sum(kernel, (0, 1, 2)) - ops.conv(inside, kernel, padding="same")
@@ -156,7 +165,8 @@ class ResidualConvNetwork(_ConvNetwork):
         zero_output: start the last layer at zero, so that a coupling starts as the identity.
 
     Inputs: x `[batch, height, width, n]` and context `[batch, c]` or `None`; output
-    `[batch, height, width, output_dim]`, in the compute dtype of Keras's dtype policy.
+    `[batch, height, width, output_dim]`. Hidden layers compute in the dtype policy's compute dtype,
+    the last one in float32 at least.
 
     Source: Dinh, Sohl-Dickstein and Bengio, "Density estimation using Real NVP", 2017,
     section 3.3 and appendix E.
@@ -229,7 +239,7 @@ class PriorConvolution(keras.layers.Layer):
         super().__init__(**kwargs)
         self.output_dim = int(output_dim)
         self.conv = keras.layers.Conv2D(
-            output_dim, 3, padding="same", kernel_initializer="zeros", dtype=self.dtype_policy
+            output_dim, 3, padding="same", kernel_initializer="zeros", dtype=output_dtype(self)
         )
 
     def build(self, x_shape, context_shape=None):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from tfflows.networks.precision import output_dtype
+
 
 class _DenseNetwork(keras.layers.Layer):
     """What the two networks share: the context joins the input, the last layer is linear."""
@@ -18,7 +20,11 @@ class _DenseNetwork(keras.layers.Layer):
         self.dropout = float(dropout)
         self.zero_output = bool(zero_output)
         self._dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
-        self._output = self._dense(output_dim, "zeros" if zero_output else "glorot_uniform")
+        self._output = keras.layers.Dense(
+            output_dim,
+            kernel_initializer="zeros" if zero_output else "glorot_uniform",
+            dtype=output_dtype(self),
+        )
 
     def _dense(self, units, initializer="glorot_uniform"):
         return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy)
@@ -62,6 +68,7 @@ class MLP(_DenseNetwork):
         zero_output: start the last layer at zero, so that a coupling starts as the identity.
 
     Inputs: x `[batch, n]` and context `[batch, c]` or `None`; output `[batch, output_dim]`.
+    Hidden layers compute in the dtype policy's compute dtype, the last one in float32 at least.
 
     Example:
         >>> network = tfflows.networks.MLP(6, hidden=(32, 32))
@@ -118,6 +125,7 @@ class ResidualMLP(_DenseNetwork):
         zero_output: start the last layer at zero, so that a coupling starts as the identity.
 
     Inputs: x `[batch, n]` and context `[batch, c]` or `None`; output `[batch, output_dim]`.
+    Hidden layers compute in the dtype policy's compute dtype, the last one in float32 at least.
 
     Source: He et al., "Identity mappings in deep residual networks", 2016; used in couplings by
     Durkan et al., "Neural spline flows", 2019.
