@@ -34,8 +34,8 @@ and scale are learned per position by tfflows and per channel by normflows, and 
 normflows returns the samples' log_prob too. A matrix is stored as two by tfflows and normflows,
 as one by TFP.
 
-In the rows "bfloat16" tfflows computes the couplings' networks and the priors in bfloat16, and all
-else in float32; normflows is under `torch.autocast`, which computes the 1x1 convolutions in
+In the rows "bfloat16" tfflows computes the couplings' networks in bfloat16, and their last layers
+and all else in float32; normflows is under `torch.autocast`, which computes the 1x1 convolutions in
 bfloat16 too, and with them what they hand on and the log-dets. TFP is in float32 alone: building
 its Glow takes minutes. {arithmetic}
 
@@ -71,7 +71,10 @@ def instructions():
     found = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags]
     if found:
         return f"This processor has instructions for bfloat16 ({', '.join(found)})."
-    return "This processor has no instructions for bfloat16: all libraries emulate it, slowly."
+    return (
+        "This processor has no instructions for bfloat16: PyTorch emulates it, slowly, and tfflows "
+        "sums its convolutions in float32."
+    )
 
 
 def introduction(args, facts):
