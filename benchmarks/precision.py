@@ -26,9 +26,9 @@ Written by `python benchmarks/precision.py RUN_FOLDER`.
 
 The recipe of `{name}` ({steps:,} steps of {batch} images), trained with `mixed_bfloat16`
 ({seconds:.0f} s, beside other work), and the zoo's entry, trained with the same recipe in float32.
-Bits per dimension of the {examples:,} test images (8 bits, uniform dequantisation, {draws} draws, the
-same noise for all); the difference is that to the first row, with the standard error of its mean
-over the images. The entry's weights are rounded to 16 significant bits.
+Bits per dimension of the {examples:,} test images (8 bits, uniform dequantisation, {draws} draws,
+the same noise for all); the difference is that to the first row, with the standard error of its
+mean over the images. The entry's weights are rounded to 16 significant bits.
 
 {likelihoods}
 
