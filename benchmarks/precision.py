@@ -54,9 +54,9 @@ def likelihoods(flows, x):
     for name, values in found.items():
         row = [name, f"{values.mean():.4f} ± {standard_error(values):.4f}"]
         difference = values - first
-        if np.any(difference):
-            row.append(f"{difference.mean():+.4f} ± {standard_error(difference):.4f}")
-        rows.append(row)
+        is_other = np.any(difference)
+        change = f"{difference.mean():+.4f} ± {standard_error(difference):.4f}"
+        rows.append([*row, change if is_other else ""])
     return _harness.table(["", "bits/dim", "difference"], rows)
 
 
