@@ -54,7 +54,8 @@ def test_data_come_back_to_the_last_digit():
     flow = tfflows.ResidualFlow((8, 8, 1), num_blocks=4, hidden=(16, 16), levels=2, num_bits=8)
     randomize(flow, size=2.0)
     x = np.random.default_rng(0).uniform(0, 256, [20, 8, 8, 1]).astype("float32")
-    assert max_difference(flow.decode(flow.encode(x)), x) <= 1e-6 * 256
+    # Two roundings of float32 at 256; with float32 between the blocks it is five.
+    assert max_difference(flow.decode(flow.encode(x)), x) <= 1.5e-7 * 256
 
 
 @pytest.mark.parametrize("flow", [tfflows.IResNet, tfflows.ResidualFlow])
