@@ -1,5 +1,6 @@
 """Kills, lost workers, full disks, damaged files and exploding losses: nothing is lost."""
 
+import dataclasses
 import json
 import math
 import resource
@@ -80,7 +81,7 @@ _WORKER = """
 import os, signal, sys
 from tfflows import training
 
-recipe, folder, workers, index, last_step = sys.argv[1:]
+recipe, folder, workers, index, last_step, what = sys.argv[1:]
 training.set_workers(workers.split(","), int(index))
 strategy = training.strategy()
 steps = []
@@ -88,6 +89,8 @@ steps = []
 def on_train_batch_end(self, batch, logs=None):
     steps.append(batch)
     if len(steps) == int(last_step):
+        if what == "diverges":
+            raise training.DivergedError("its loss is not finite")
         os.kill(os.getpid(), signal.SIGKILL)
 
 training.StopOnDivergence.on_train_batch_end = on_train_batch_end
@@ -96,47 +99,71 @@ print(strategy.num_replicas_in_sync, training.is_chief(strategy), flow.count_par
 """
 
 
-def test_one_of_two_workers_is_killed_and_both_start_again(tmp_path):
+@pytest.fixture
+def table(tmp_path):
+    """A recipe in a file, whose data worker processes can read."""
     x = np.random.default_rng(0).normal(size=(500, 2)).astype("float32")
     x[:, 1] += x[:, 0] ** 2
     np.savez(tmp_path / "table.npz", x=x)
     recipe = tiny_recipe(data=str(tmp_path / "table.npz"))
     recipe.to_file(tmp_path / "recipe.json")
-    one = train(recipe, tmp_path / "one", write=silent)
-    steps_per_epoch = int(one.optimizer.iterations) // recipe.epochs
+    return recipe
 
-    def command(last_steps):
-        arguments = [tmp_path / "recipe.json", tmp_path / "run"]
-        return lambda workers, index: [
-            *(sys.executable, "-c", _WORKER, *arguments),
-            *(workers, index, last_steps[index]),
-        ]
 
-    # In the middle of the second epoch.
-    processes = start_workers(command((0, steps_per_epoch + 2)))
+def worker_command(folder, last_steps=(0, 0), what="is killed"):
+    """A worker trains into `folder / "run"`; at its last step, if not 0, this happens to it."""
+    return lambda workers, index: [
+        *(sys.executable, "-c", _WORKER, folder / "recipe.json", folder / "run"),
+        *(workers, index, last_steps[index], what),
+    ]
+
+
+def last_lines_of_errors(processes):
     try:
         errors = [process.communicate(timeout=300)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
+    return [error.splitlines()[-1] if error else "" for error in errors]
+
+
+def test_one_of_two_workers_is_killed_and_both_start_again(tmp_path, table):
+    one = train(table, tmp_path / "one", write=silent)
+    steps_per_epoch = int(one.optimizer.iterations) // table.epochs
+    # In the middle of the second epoch.
+    processes = start_workers(worker_command(tmp_path, (0, steps_per_epoch + 2)))
+    last = last_lines_of_errors(processes)[0]
     assert processes[1].returncode == -signal.SIGKILL
     assert processes[0].returncode == 1
-    last = errors[0].splitlines()[-1]
     assert last.startswith("ConnectionError: Training stopped in epoch 2, step")
     assert "another worker cannot be reached any more. Start all workers again" in last
     assert last.endswith("go on after epoch 1.")
-    outputs = [output.splitlines() for output in run_workers(command((0, 0)))]
+    outputs = [output.splitlines() for output in run_workers(worker_command(tmp_path))]
     assert [lines[-1] for lines in outputs] == [
         f"2 True {one.count_params()}",
         f"2 False {one.count_params()}",
     ]
     # The chief reports, once, and the first epoch is not trained again.
-    assert [line.split("epoch ")[1][:3] for line in outputs[0] if "epoch " in line] == [
-        "2/3",
-        "3/3",
-    ]
+    assert epochs_told(outputs[0]) == ["2/3", "3/3"]
     assert len(outputs[1]) == 1
     assert_equal_runs(tmp_path / "run", tmp_path / "one")
+
+
+def test_one_of_two_workers_diverges_and_both_start_again(tmp_path, table):
+    for diverging, rate in ((1, table.learning_rate / 2), (0, table.learning_rate / 4)):
+        last_steps = [3 * (index == diverging) for index in range(2)]
+        processes = start_workers(worker_command(tmp_path, last_steps, "diverges"))
+        last = last_lines_of_errors(processes)
+        assert [process.returncode for process in processes] == [1, 1], last
+        assert last[diverging].endswith(
+            "DivergedError: Training diverged in epoch 1, step 3: its loss is not finite. Start "
+            f"all workers again: Back to the end of epoch 0, with a learning rate of {rate:g}."
+        )
+    run_workers(worker_command(tmp_path))
+    assert [rewind["after_epoch"] for rewind in read_summary(tmp_path / "run")["rewinds"]] == [0, 0]
+    slow = dataclasses.replace(table, learning_rate=rate)
+    train(slow, tmp_path / "slow", write=silent)
+    assert_equal_runs(tmp_path / "run", tmp_path / "slow")
 
 
 def test_full_disk(tmp_path, unbroken):

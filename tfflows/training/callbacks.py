@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import math
 import time
+import uuid
 from pathlib import Path
 
 import keras
@@ -150,8 +151,8 @@ def _require_room(model, path: Path):
 
 
 def write_whole(path: Path, text: str):
-    """Write a text file so that it is never seen half-written."""
-    unfinished = path.with_name(f"unfinished.{path.name}")
+    """Write a text file so that it is never seen half-written, even if several processes do."""
+    unfinished = path.with_name(f"unfinished.{uuid.uuid4().hex}.{path.name}")
     unfinished.write_text(text, encoding="utf-8", newline="")
     unfinished.replace(path)
 

@@ -66,7 +66,8 @@ def train(
 
     Where a loss is not finite or explodes (see `tfflows.training.StopOnDivergence`), training goes
     back to the last whole epoch and on with half the learning rate, up to three times;
-    `rewinds.json` says so, and `run.json` has it at the end.
+    `rewinds.json` says so, and `run.json` has it at the end. Several workers end there, and do the
+    same when they are started again.
     A recipe's pretraining is a run of its own in the folder `pretraining/`, whose time counts.
 
     Args:
@@ -80,8 +81,8 @@ def train(
 
     Raises:
         ValueError: if the replicas cannot share a batch equally, the folder holds a run of another
-            recipe, training diverges once more after three rewinds (or at once, with several
-            workers), or as the data and flow do.
+            recipe, training diverges once more after three rewinds, or as the data and flow do.
+        DivergedError: if it diverges with several workers.
         OSError: if the folder cannot be written, or the disk is full in the middle of the run.
         ConnectionError: if another worker cannot be reached any more.
 
@@ -104,12 +105,15 @@ def train(
     with strategy.scope():
         flow = _start(recipe, data, start)
         while not (folder / "run.json").is_file():
+            rewinds = _read_rewinds(folder)
             try:
-                _fit(recipe, folder, data, flow, write)
+                _fit(recipe, folder, data, flow, len(rewinds), write)
             except DivergedError as error:
+                ahead = _rewind(recipe, folder, error, rewinds)
                 if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-                    raise
-                _rewind(recipe, folder, error, write)
+                    # The others may be waiting for this one's gradients.
+                    raise DivergedError(f"{error} Start all workers again: {ahead}") from error
+                write(f"{error} {ahead}")
                 flow = _start(recipe, data, start)
     if num_replicas > 1:
         # Its weights can be read without the other workers.
@@ -152,9 +156,11 @@ def _run_folder(folder, recipe: Recipe, writes: bool) -> Path:
     return folder
 
 
-def _rewind(recipe, folder, error, write):
-    """Note that training starts over from its backup with half the learning rate, or give up."""
-    rewinds = _read_rewinds(folder)
+def _rewind(recipe, folder, error, rewinds) -> str:
+    """Note that training starts over from its backup with half the learning rate, or give up.
+
+    Workers that diverge together all write the same, since `rewinds` are those of their start.
+    """
     if len(rewinds) == _MOST_REWINDS:
         rate = recipe.learning_rate * 0.5 ** len(rewinds)
         raise ValueError(
@@ -162,10 +168,10 @@ def _rewind(recipe, folder, error, write):
             "halved it each: lower the recipe's learning_rate, or set its global_clipnorm."
         ) from error
     epoch = Backup(folder / "backup").epochs_done()
-    rewinds.append({"after_epoch": epoch, "reason": str(error)})
+    rewinds = [*rewinds, {"after_epoch": epoch, "reason": str(error)}]
     write_whole(folder / _REWINDS, json.dumps(rewinds, indent=2) + "\n")
     rate = recipe.learning_rate * 0.5 ** len(rewinds)
-    write(f"{error} Back to the end of epoch {epoch}, with a learning rate of {rate:g}.")
+    return f"Back to the end of epoch {epoch}, with a learning rate of {rate:g}."
 
 
 def _read_rewinds(folder) -> list[dict]:
@@ -173,7 +179,7 @@ def _read_rewinds(folder) -> list[dict]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
-def _fit(recipe, folder, data, flow, write):
+def _fit(recipe, folder, data, flow, num_rewinds, write):
     strategy = flow.distribute_strategy
     if len(data.train) < recipe.batch_size:
         raise ValueError(
@@ -190,7 +196,7 @@ def _fit(recipe, folder, data, flow, write):
     parts = recipe.gradient_accumulation
     steps_per_epoch = recipe.passes_per_epoch * (len(data.train) // recipe.batch_size)
     schedule = WarmupHoldDecay(
-        recipe.learning_rate * 0.5 ** len(_read_rewinds(folder)),
+        recipe.learning_rate * 0.5**num_rewinds,
         recipe.epochs * steps_per_epoch,
         recipe.warmup_steps,
         None if recipe.decay_epochs is None else recipe.decay_epochs * steps_per_epoch,
