@@ -12,6 +12,11 @@ _NUM_COMPARED = 32
 _NUM_DRAWS = 50
 # Of the grid that a density in the plane is integrated on, along each axis.
 _NUM_CELLS = 500
+_TRACES = {
+    "exact": "exact trace",
+    "rademacher": "trace by Hutchinson's estimate with Rademacher noise",
+    "gaussian": "trace by Hutchinson's estimate with Gaussian noise",
+}
 
 
 def diagnose(flow, x, context=None) -> dict:
@@ -108,7 +113,7 @@ def _solves(flow, x, context) -> dict:
         "rtol": config["rtol"],
         "atol": config["atol"],
         "num_steps": config["num_steps"],
-        "trace": config["trace"] or "exact",
+        "trace": flow.blocks[0].trace,
         "batch": len(x),
         "evaluations_of_log_prob": int(np.sum([s.num_evaluations for s in density])),
         "evaluations_of_sample": int(np.sum([s.num_evaluations for s in sampling])),
@@ -148,8 +153,8 @@ def rows(found: dict) -> dict[str, str]:
         if solves["solver"] != "rk4":
             settings = f"rtol {solves['rtol']:g}, atol {solves['atol']:g}"
         text["solver"] = (
-            f"{solves['solver']}, {settings}; evaluations of the network for a batch of "
-            f"{solves['batch']}: {solves['evaluations_of_log_prob']} for log_prob, "
-            f"{solves['evaluations_of_sample']} for samples"
+            f"{solves['solver']}, {settings}; {_TRACES[solves['trace']]}; evaluations of the "
+            f"network for a batch of {solves['batch']}: {solves['evaluations_of_log_prob']} for "
+            f"log_prob, {solves['evaluations_of_sample']} for samples"
         )
     return text

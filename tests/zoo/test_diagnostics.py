@@ -62,12 +62,16 @@ def test_evaluations_of_a_solver_are_counted():
     solves = diagnose(flow, points())["solves"]
     assert solves["evaluations_of_log_prob"] == solves["evaluations_of_sample"] == 2 * 4 * 5
     assert rows({"solves": solves})["solver"] == (
-        "rk4, 5 steps; evaluations of the network for a batch of 40: 40 for log_prob, 40 for "
-        "samples"
+        "rk4, 5 steps; exact trace; evaluations of the network for a batch of 40: 40 for "
+        "log_prob, 40 for samples"
     )
     adaptive = tfflows.FFJORD((3,), hidden=(8,), rtol=1e-3)
     text = rows(diagnose(adaptive, points()))["solver"]
-    assert text.startswith("dormand_prince, rtol 0.001, atol 1e-05; ")
+    assert text.startswith("dormand_prince, rtol 0.001, atol 1e-05; exact trace; ")
+    # Too many dimensions for the exact one.
+    large = tfflows.FFJORD((65,), hidden=(8,), solver="rk4", num_steps=1)
+    text = rows(diagnose(large, np.zeros([2, 65], "float32")))["solver"]
+    assert "; trace by Hutchinson's estimate with Rademacher noise; " in text
 
 
 def test_other_flows_have_none_of_this():
