@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfflows import export
 from tfflows.dequantization import quantize
+from tfflows.layers import ContinuousLayer
 from tfflows.signatures import Signatures
 
 NUM_EXAMPLES = 16
@@ -43,8 +44,8 @@ def compute(flow, x=None) -> dict[str, np.ndarray]:
         x = x.astype(flow.compute_dtype)
     tensors = {
         "x": x,
-        "log_prob": flow.log_prob(x, context).numpy(),
-        "z": flow.encode(x, context).numpy(),
+        "log_prob": _traced(flow, flow.log_prob)(x, context).numpy(),
+        "z": _traced(flow, flow.encode)(x, context).numpy(),
         "samples": samples,
     }
     return tensors if context is None else {**tensors, "context": context}
@@ -97,9 +98,18 @@ def recomputed(flow, tensors, log_probs) -> dict[str, np.ndarray]:
     answers = {}
     for name, (function, specs) in signatures.functions().items():
         if name != "metadata":
-            outputs = function(*(tf.constant(inputs[spec.name]) for spec in specs))
+            arguments = [tf.constant(inputs[spec.name]) for spec in specs]
+            outputs = _traced(flow, function)(*arguments)
             answers |= {f"{name}.{key}": value.numpy() for key, value in outputs.items()}
     return answers
+
+
+def _traced(flow, function):
+    """The function as a graph where layers loop, which eagerly takes several times as long."""
+    layers = flow.transform._flatten_layers()
+    if not any(isinstance(layer, ContinuousLayer) for layer in layers):
+        return function
+    return tf.function(function, autograph=False)
 
 
 def reference_context(flow, n: int) -> np.ndarray | None:

@@ -59,7 +59,7 @@ def test_penalties_are_in_the_loss_and_in_the_logs():
 def optimal_velocity(k, num_blocks):
     """Block k's share of E[y - z | (1 - t) z + t y] for standard normal y and z."""
 
-    def velocity(w, t, context=None):
+    def velocity(w, t, context=None, weights=None):
         t = (k + tf.reshape(t, [-1, 1])) / num_blocks
         return (2 * t - 1) / (t**2 + (1 - t) ** 2) * w / num_blocks
 
@@ -150,6 +150,21 @@ def test_multi_scale_image_flow():
     ):
         with pytest.raises(ValueError, match="one level, but .* has 2"):
             action()
+
+
+@pytest.mark.parametrize("settings", [{}, {"event_shape": (4, 4, 1), "levels": 1, "num_bits": 4}])
+def test_a_precise_flow_solves_in_float64(settings):
+    precise, wide = ffjord(**settings, precise=True), ffjord(**settings, dtype="float64")
+    randomize(precise)
+    wide.set_weights(precise.get_weights())
+    x = tf.cast(draw_data(precise, 4), tf.float32)
+    z = precise.encode(x)
+    for found, expected in (
+        (z, wide.encode(tf.cast(x, tf.float64))),
+        (precise.decode(z), wide.decode(tf.cast(z, tf.float64))),
+    ):
+        assert max_difference(found, expected) <= 1e-7 * np.abs(expected).max()
+    assert type(precise).from_config(precise.get_config()).transform.precise
 
 
 def test_the_default_trace_depends_on_the_size():

@@ -11,8 +11,8 @@ import tensorflow as tf
 from cases import max_difference, randomize
 
 import tfflows
-from tfflows.layers import ContinuousLayer, noise_seed, record_solves, without_log_dets
-from tfflows.networks import TimeDependentMLP
+from tfflows.layers import Chain, ContinuousLayer, noise_seed, record_solves, without_log_dets
+from tfflows.networks import TimeDependentConvNetwork, TimeDependentMLP
 
 A = np.array([[0.3, -1.2, 0.1], [0.7, -0.5, 0.4], [-0.2, 0.6, 0.9]])
 
@@ -152,6 +152,50 @@ def test_gradient_to_value_and_context():
     np.testing.assert_allclose(x, z @ flow.T + context @ of_source.T, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(of_z, direction @ flow, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(of_context, direction @ of_source, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"), [(TimeDependentMLP, (3,)), (TimeDependentConvNetwork, (4, 4, 2))]
+)
+def test_a_precise_chain_solves_in_float64(network, shape):
+    """It is the layer in float64 with the same weights, whose results are rounded once."""
+    tolerances = {
+        f"{prefix}{kind}": 1e-9 for prefix in ("", "adjoint_") for kind in ("rtol", "atol")
+    }
+
+    def layer(dtype):
+        function = network(shape[-1], hidden=(8,), dtype=dtype)
+        made = ContinuousLayer(function, trace="rademacher", dtype=dtype, **tolerances)
+        made.build((None, *shape), (None, 2))
+        return made
+
+    wide, narrow = layer("float64"), layer("float32")
+    randomize(narrow)
+    wide.set_weights(narrow.get_weights())
+    chain = Chain([narrow], precise=True)
+    chain.build((None, *shape), (None, 2))
+    assert len(chain.weights) == len(wide.weights)
+    value, context = tf.cast(draw(5, *shape), tf.float32), tf.cast(draw(5, 2, seed=1), tf.float32)
+
+    def results(layer, direction):
+        weights = [weight.value for weight in layer.trainable_weights]
+        z, c = tf.cast(value, layer.dtype), tf.cast(context, layer.dtype)
+
+        @graph
+        def function():
+            with tf.GradientTape() as tape:
+                tape.watch([z, c])
+                outputs = getattr(layer, direction)(z, c)
+                loss = tf.reduce_sum(outputs[0] ** 2) + tf.reduce_sum(outputs[1])
+            return [*outputs, *tape.gradient(loss, [z, c, *weights])]
+
+        return function()
+
+    for direction in ("forward_and_log_det", "inverse_and_log_det"):
+        pairs = zip(results(chain, direction), results(wide, direction), strict=True)
+        for found, expected in pairs:
+            assert found.dtype == tf.float32
+            assert max_difference(found, expected) <= 1e-7 * np.abs(expected).max()
 
 
 def nonlinear(trace, seed=0, **settings):

@@ -58,6 +58,8 @@ class FFJORD(Flow):
             with equal `seed`s gives equal results.
         training_trace: the same in training; `None` for `"rademacher"` where `trace` is exact and
             there are more than 2 dimensions.
+        precise: solve in float64 outside of training, see `tfflows.layers.Chain`: for densities so
+            sharp that float32 leaves too few digits.
         kinetic_energy, jacobian_norm: factors on RNODE's two penalties in the likelihood's loss,
             the integrals of |f|^2 and of the squared Frobenius norm of df/dz, averaged over
             examples; if one is not 0, `fit` logs both. They keep paths straight, and solves short.
@@ -99,6 +101,7 @@ class FFJORD(Flow):
         max_evaluations: int = 1000,
         trace: str | None = None,
         training_trace: str | None = None,
+        precise: bool = False,
         kinetic_energy: float = 0.0,
         jacobian_norm: float = 0.0,
         logit_alpha: float = 0.05,
@@ -131,6 +134,7 @@ class FFJORD(Flow):
             "max_evaluations": max_evaluations,
             "trace": trace,
             "training_trace": training_trace,
+            "precise": precise,
             "kinetic_energy": float(kinetic_energy),
             "jacobian_norm": float(jacobian_norm),
             "logit_alpha": logit_alpha,
@@ -142,6 +146,7 @@ class FFJORD(Flow):
             )
         else:
             transform = self._image_layers(event_shape, num_bits, logit_alpha, dtype)
+        transform.precise = precise
         super().__init__(
             transform, event_shape, base, num_bits, context_dim, num_classes, dtype, **kwargs
         )

@@ -125,7 +125,7 @@ class InvertibleLayer(keras.layers.Layer):
 
         if getattr(self, "_bijector", None) is None:
             self._require_built("ask for its bijector")
-            self._bijector = _Untracked(LayerBijector(self))
+            self._bijector = Untracked(LayerBijector(self))
         return self._bijector.value
 
     @property
@@ -196,8 +196,8 @@ class InvertibleLayer(keras.layers.Layer):
         return tf.convert_to_tensor(value)
 
 
-class _Untracked:
-    """Keeps the bijector view out of Keras's attribute tracking: it owns no weights."""
+class Untracked:
+    """Keeps a view out of Keras's attribute tracking: it owns no weights."""
 
     def __init__(self, value):
         self.value = value

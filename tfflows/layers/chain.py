@@ -34,7 +34,8 @@ class Chain(InvertibleLayer):
             enlarges errors, as that of a residual block does by up to 1 / (1 - c), rounding to
             float32 between many layers costs most digits. Weights stay float32, and z and x are
             rounded at both ends. It is for layers that cast their weights to the dtype of z or x:
-            `ActNorm`, `Standardize`, `ResidualBlock`, `MultiScale` and those without weights.
+            `ActNorm`, `Standardize`, `ResidualBlock`, `ContinuousLayer`, `MultiScale` and those
+            without weights.
 
     Raises:
         ValueError: if `layers` is empty, holds the same layer twice or something else than

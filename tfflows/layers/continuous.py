@@ -13,8 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows import counter_random
-from tfflows.layers.base import InvertibleLayer, zero_log_det
-from tfflows.layers.scopes import current_noise_seed, current_row_seeds, log_dets_are_needed
+from tfflows.layers.base import InvertibleLayer, Untracked, zero_log_det
+from tfflows.layers.scopes import (
+    current_noise_seed,
+    current_row_seeds,
+    log_dets_are_needed,
+    values_are_float64,
+)
 from tfflows.ode import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
 from tfflows.seeds import own_rows, stateless_seed
 
@@ -95,7 +100,9 @@ class ContinuousLayer(InvertibleLayer):
 
     All three hold up to the solver's tolerances, and an adaptive solver takes the same steps for a
     whole batch, so that an example's result depends on the others within them. Gradients come from
-    the adjoint equation.
+    the adjoint equation. Float64 values for a float32 layer, as a precise `tfflows.layers.Chain`
+    hands on, are solved in float64 with the same weights, and tolerances mean what they say below
+    1e-6, too.
 
     The trace is exact at the cost of D evaluations of f, D the entries of z, or Hutchinson's
     estimate e (df/dz) e at the cost of one, with noise e that is drawn once a solve and example.
@@ -206,6 +213,7 @@ class ContinuousLayer(InvertibleLayer):
         if not self.network.built:
             context = {} if context_shape is None else {"context_shape": context_shape}
             self.network.build(z_shape, **context)
+        self._network_in_float64 = None
         super().build(z_shape, context_shape)
 
     @property
@@ -218,21 +226,51 @@ class ContinuousLayer(InvertibleLayer):
     def _inverse(self, x, context, training):
         return self._integrate(x, *reversed(self.interval), context, training)
 
-    def velocity(self, z, t, context=None):
-        """f(z, t, context), of z's shape; t is a scalar or `[batch]`.
+    def velocity(self, z, t, context=None, weights=None):
+        """f(z, t, context), of z's shape and dtype; t is a scalar or `[batch]`.
+
+        Args:
+            z, t, context: of the layer's dtype.
+            weights: values for the network's, in float64 as z, t and context are; `None` for its
+                own.
 
         Raises:
             ValueError: if f returns another shape than z's.
         """
         context = {} if context is None else {"context": context}
-        t = tf.convert_to_tensor(t, self.compute_dtype)
-        value = tf.cast(self.network(z, t, training=False, **context), self.compute_dtype)
+        t = tf.convert_to_tensor(t, z.dtype)
+        if weights is None:
+            value = tf.cast(self.network(z, t, training=False, **context), z.dtype)
+        else:
+            twin = self._twin()
+            with keras.StatelessScope(zip(twin.weights, weights, strict=True)):
+                value = twin(z, t, training=False, **context)
         if not value.shape[1:].is_compatible_with(self.latent_shape):
             raise ValueError(
                 f"{type(self).__name__} '{self.name}' expected its network to return dz/dt of z's "
                 f"shape {('batch', *self.latent_shape)}, but found {('batch', *value.shape[1:])}."
             )
         return value
+
+    def _twin(self):
+        """The network in float64; it is only called with other weights than its own."""
+        if self._network_in_float64 is None:
+            config = {**self.network.get_config(), "dtype": "float64"}
+            twin = type(self.network).from_config(config)
+            context = (
+                {} if self._context_dim is None else {"context_shape": (None, self._context_dim)}
+            )
+            with tf.init_scope():
+                twin.build((None, *self.latent_shape), **context)
+            self._network_in_float64 = Untracked(twin)
+        return self._network_in_float64.value
+
+    def _constants(self, context):
+        """What f is a function of besides z and t: what it closes over would get no gradient."""
+        constants = {} if context is None else {"context": context}
+        if values_are_float64() and self.network.compute_dtype != "float64":
+            constants["weights"] = [tf.cast(weight, tf.float64) for weight in self.network.weights]
+        return constants
 
     def trajectory(self, value, times, context=None):
         """States `[len(times), batch, *event_shape]` at all times, from `value` at the first.
@@ -252,8 +290,8 @@ class ContinuousLayer(InvertibleLayer):
                 f"A trajectory needs two or more rising or falling times, but found {times}."
             )
 
-        def rates(z, t, context):
-            return self.velocity(z, t, context), []
+        def rates(z, t, **constants):
+            return self.velocity(z, t, **constants), []
 
         states, _, _ = self._solve(rates, value, 0, times, context, training=False)
         return tf.concat([value[tf.newaxis], states], axis=0)
@@ -270,8 +308,8 @@ class ContinuousLayer(InvertibleLayer):
         if log_dets_are_needed():
             left = self._left_factor(value, trace, training)
 
-            def rates(z, t, context):
-                f, divergence, jacobian_norm = self._with_divergence(z, t, context, left, trace)
+            def rates(z, t, **constants):
+                f, divergence, jacobian_norm = self._with_divergence(z, t, left, trace, **constants)
                 if not energies:
                     return f, [divergence]
                 kinetic_energy = tf.reduce_sum(f**2, list(range(1, f.shape.rank)))
@@ -279,8 +317,8 @@ class ContinuousLayer(InvertibleLayer):
 
         else:
 
-            def rates(z, t, context):
-                return self.velocity(z, t, context), []
+            def rates(z, t, **constants):
+                return self.velocity(z, t, **constants), []
 
         num_integrals = 3 if energies else 1 if log_dets_are_needed() else 0
         states, integrals, num_evaluations = self._solve(
@@ -302,11 +340,11 @@ class ContinuousLayer(InvertibleLayer):
         sign = 1.0 if times[-1] > times[0] else -1.0
 
         # TFP's solvers want rising times: s = t or s = -t.
-        def ode(s, state, context=None):
+        def ode(s, state, **constants):
             z, _ = tf.split(state, [size, num_integrals], axis=-1)
             if len(event_shape) > 1:
                 z = tf.reshape(z, [-1, *event_shape])
-            f, integrands = rates(z, s if sign > 0 else -s, context)
+            f, integrands = rates(z, s if sign > 0 else -s, **constants)
             if len(event_shape) > 1:
                 f = tf.reshape(f, [-1, size])
             slope = tf.concat([f, *[tf.expand_dims(i, 1) for i in integrands]], axis=-1)
@@ -328,8 +366,7 @@ class ContinuousLayer(InvertibleLayer):
             tf.constant(sign * times[0], self.compute_dtype),
             tf.pad(tf.reshape(value, [-1, size]), [[0, 0], [0, num_integrals]]),
             tf.constant([sign * t for t in times[1:]], self.compute_dtype),
-            # What is only closed over would get no gradient.
-            constants=None if context is None else {"context": context},
+            constants=self._constants(context) or None,
         )
         states = tf.reshape(results.states[..., :size], [len(times) - 1, -1, *event_shape])
         integrals = tf.unstack(results.states[..., size:], num_integrals, axis=-1)
@@ -366,7 +403,7 @@ class ContinuousLayer(InvertibleLayer):
             noise = tf.where(counter_random.uniform(seeds, size, stream) < 0.5, -1.0, 1.0)
         return tf.cast(tf.reshape(noise, [-1, *self.latent_shape]), value.dtype)
 
-    def _with_divergence(self, z, t, context, left, trace):
+    def _with_divergence(self, z, t, left, trace, context=None, weights=None):
         """f, its divergence and the squared Frobenius norm of its Jacobian."""
         size = math.prod(self.latent_shape)
         axes = list(range(1, z.shape.rank))
@@ -376,7 +413,7 @@ class ContinuousLayer(InvertibleLayer):
             context = None if context is None else _copies(context, size, 1)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(z)
-            f = self.velocity(z, t, context)
+            f = self.velocity(z, t, context, weights)
         product = tape.gradient(f, z, left, unconnected_gradients="zero")
         divergence = tf.reduce_sum(product * left, axes)
         jacobian_norm = tf.reduce_sum(product**2, axes)
