@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parents[1] / "examples" / "serving" / "predict.c"
 # Entries whose signatures take long to trace: server_tests, which export all entries, run these.
 SLOW_TO_EXPORT = {
     "ffjord_checkerboard",
+    "ffjord_mnist",
     "ffjord_pinwheel",
     "ffjord_protein",
     "glow_celeba",
