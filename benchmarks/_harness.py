@@ -118,6 +118,18 @@ def cpu_info(key):
     return values[0] if values else ""
 
 
+def bfloat16_instructions(comparison=""):
+    """What the processor has for bfloat16, in a sentence; without, what the libraries do."""
+    flags = cpu_info("flags").split()
+    found = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags]
+    if found:
+        return f"This processor has instructions for bfloat16 ({', '.join(found)})."
+    return (
+        f"This processor has no instructions for bfloat16: {comparison}tfflows sums its "
+        "convolutions in float32."
+    )
+
+
 def machine(facts, threads):
     """Versions and machine, in one line."""
     versions = "; ".join(dict.fromkeys(fact["version"] for fact in facts.values()))

@@ -65,18 +65,6 @@ level; the ratio is to K = 4.
 """
 
 
-def instructions():
-    """What the processor has for bfloat16, in a sentence."""
-    flags = _harness.cpu_info("flags").split()
-    found = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags]
-    if found:
-        return f"This processor has instructions for bfloat16 ({', '.join(found)})."
-    return (
-        "This processor has no instructions for bfloat16: PyTorch emulates it, slowly, and tfflows "
-        "sums its convolutions in float32."
-    )
-
-
 def introduction(args, facts):
     """The text above the table."""
     imports = {name.split(",")[0]: fact["imports"] for name, fact in facts.items()}
@@ -88,7 +76,7 @@ def introduction(args, facts):
         batch=_glow.BATCH,
         **_glow.SIZE,
         **{f"small_{key}": value for key, value in _glow.SMALL.items()},
-        arithmetic=instructions(),
+        arithmetic=_harness.bfloat16_instructions("PyTorch emulates it, slowly, and "),
         counts=" / ".join(str(args.rounds * (count - 1)) for _, count in TASKS.values()),
         seconds=SECONDS,
         imports=", ".join(f"{name} {value:.0f} MB" for name, value in imports.items()),

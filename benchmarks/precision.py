@@ -95,7 +95,6 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
-    import glow
     import keras
     import tensorflow as tf
 
@@ -123,7 +122,7 @@ def main():
         threads=os.cpu_count(),
         calls=ROUNDS * STEPS,
         rounds=ROUNDS,
-        arithmetic=glow.instructions(),
+        arithmetic=_harness.bfloat16_instructions(),
         times=step_times(recipe, data),
         versions=f"TensorFlow {tf.__version__}, Keras {keras.__version__}, Python "
         f"{sys.version.split()[0]}. {_harness.cpu_info('model name')}, {os.cpu_count()} CPUs.",

@@ -16,16 +16,23 @@ from pathlib import Path
 import _harness
 
 MODES = ("store", "checkpoint", "invert")
+# Large, so that what a batch takes stands out from what an allocator rounds.
+MEMORY_BATCH = 128
 BATCH = 32
 SCALING_STEPS = 8
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TOP_PAD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "2000000000",
+}
 
 INTRODUCTION = """\
 # Training at scale: memory, replicas, precision
 
 Written by `python benchmarks/scale.py --depths {depths}`.
 
-Glow of 32x32x3 images with one level of K steps of width 64, Adam. Each figure is of fresh
-processes; times are lower quartiles.
+Glow of 32x32x3 images with one level of K steps of width 64, Adam, in Keras's training step. Each
+figure is of fresh processes; times are lower quartiles.
 
 ## Memory against depth
 
@@ -43,7 +50,8 @@ K = {steps}, one level. Equal total compute: 2 threads for one device and for tw
 of one process, 1 thread for each of two workers. "Strong": a global batch of {batch}; "weak":
 {batch} examples for each replica. The speed is that of the strategy relative to one device with
 the same global batch; both processors are busy with one device already, so that 1 is the best
-there is.
+there is. What is freed stays with all of these processes (`{allocator}`): which blocks glibc gives
+back is chance otherwise, and to get them again can take as long as the step.
 """
 
 PRECISION = """\
@@ -88,9 +96,11 @@ def memory_table(depths, gradient_steps):
         for mode in MODES:
             settings = {"steps": depth, "mode": mode, "threads": 1}
             # Two at a time: what they measure does not depend on it.
-            pair = [started("memory", mapped, batch=batch, **settings) for batch in (BATCH, 1)]
+            pair = [
+                started("memory", mapped, batch=batch, **settings) for batch in (MEMORY_BATCH, 1)
+            ]
             many, one = (finished(process)["peak"] for process in pair)
-            times = measured("step", batch=BATCH, **settings)
+            times = measured("step", batch=MEMORY_BATCH, **settings)
             stored = stored or times["wall"]
             row = [str(depth), mode, f"{many - one:.0f} MB", f"{1e3 * times['wall']:.0f} ms"]
             row += [f"{times['wall'] / stored:.2f}", f"{times['first']:.0f} s"]
@@ -108,7 +118,7 @@ def workers_measured(**settings):
     for s in sockets:
         s.close()
     processes = [
-        started("scaling", strategy="", workers=workers, index=index, threads=1, **settings)
+        started("scaling", ALLOCATOR, strategy="", workers=workers, index=index, **settings)
         for index in range(2)
     ]
     return max(finished(process)["wall"] for process in processes)
@@ -119,12 +129,13 @@ def replicas_table():
     for kind, batch in (("strong", BATCH), ("weak", 2 * BATCH)):
         settings = {"batch": batch, "steps": SCALING_STEPS}
         walls = {
-            "one device": measured("scaling", strategy="one_device", threads=2, **settings)["wall"],
-            "two logical devices": measured("scaling", strategy="mirrored", threads=2, **settings)[
-                "wall"
-            ],
-            "two workers": workers_measured(**settings),
+            name: measured("scaling", ALLOCATOR, strategy=strategy, threads=2, **settings)["wall"]
+            for name, strategy in (
+                ("one device", "one_device"),
+                ("two logical devices", "mirrored"),
+            )
         }
+        walls["two workers"] = workers_measured(threads=1, **settings)
         for name, wall in walls.items():
             speed = f"{walls['one device'] / wall:.2f}"
             row = [name, kind, str(batch), f"{1e3 * wall:.0f} ms", f"{batch / wall:.0f}", speed]
@@ -150,17 +161,22 @@ def main():
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
     args = parser.parse_args()
     depths = [int(depth) for depth in args.depths.split(",")]
-    import glow
     import keras
     import tensorflow as tf
 
     gradient_steps = 16
     parts = [
-        INTRODUCTION.format(depths=args.depths, batch=BATCH, gradient_steps=gradient_steps),
+        INTRODUCTION.format(depths=args.depths, batch=MEMORY_BATCH, gradient_steps=gradient_steps),
         memory_table(depths, gradient_steps),
-        REPLICAS.format(steps=SCALING_STEPS, batch=BATCH),
+        REPLICAS.format(
+            steps=SCALING_STEPS,
+            batch=BATCH,
+            allocator=" ".join(f"{name}={value}" for name, value in ALLOCATOR.items()),
+        ),
         replicas_table(),
-        PRECISION.format(steps=SCALING_STEPS, batch=BATCH, arithmetic=glow.instructions()),
+        PRECISION.format(
+            steps=SCALING_STEPS, batch=BATCH, arithmetic=_harness.bfloat16_instructions()
+        ),
         precision_table(),
         f"TensorFlow {tf.__version__}, Keras {keras.__version__}, Python {sys.version.split()[0]}. "
         f"{_harness.cpu_info('model name')}, {os.cpu_count()} CPUs.",
