@@ -4,6 +4,7 @@ The last line of stdout is its result, as JSON.
 """
 
 import ctypes
+import functools
 import gc
 import json
 import sys
@@ -45,16 +46,15 @@ def images(n):
     return np.clip(128 + 127 * x, 0, 255).astype("uint8")
 
 
-def steps_timed(function, warm_up, count):
-    """Lower quartile of the seconds of a call, of the clock and of the processors."""
-    for _ in range(warm_up):
-        function()
-    times = []
-    for _ in range(count):
-        start = time.perf_counter(), time.process_time()
-        function()
-        times.append((time.perf_counter() - start[0], time.process_time() - start[1]))
-    return [float(value) for value in np.percentile(times, 25, axis=0)]
+def taking_turns(functions, count):
+    """By name: lower quartile of the seconds of a call, after a first one that does not count."""
+    times = {name: [] for name in functions}
+    for _ in range(1 + count):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.percentile(found[1:], 25)) for name, found in times.items()}
 
 
 def memory(tf, tfflows, steps, batch, mode):
@@ -71,16 +71,17 @@ def memory(tf, tfflows, steps, batch, mode):
     return {"peak": _worker.resident("VmHWM")}
 
 
-def step(tf, tfflows, steps, batch, mode):
-    """Seconds of a training step, and of the first one, which is traced."""
-    flow = glow(tfflows, steps, mode)
-    flow.compile(tfflows.training.FusedAdamW(1e-5))
-    x = images(batch)
-    start = time.perf_counter()
-    flow.train_on_batch(x)
-    first = time.perf_counter() - start
-    wall, _ = steps_timed(lambda: flow.train_on_batch(x), 1, 6)
-    return {"first": first, "wall": wall}
+def step(tf, tfflows, steps, batch, modes):
+    """By mode: seconds of a training step, and of the first one, which is traced."""
+    x, first, functions = images(batch), {}, {}
+    for mode in modes:
+        flow = glow(tfflows, steps, mode)
+        flow.compile(tfflows.training.FusedAdamW(1e-5))
+        functions[mode] = functools.partial(flow.train_on_batch, x)
+        start = time.perf_counter()
+        functions[mode]()
+        first[mode] = time.perf_counter() - start
+    return {"first": first, "wall": taking_turns(functions, 6)}
 
 
 def gradients(tf, tfflows, steps, batch):
@@ -140,27 +141,32 @@ def scaling(tf, tfflows, strategy, batch, steps, workers=(), index=0):
     return {"wall": float(np.percentile(np.diff(times[2:]), 25))}
 
 
-def precision(tf, tfflows, policy, batch, steps):
-    """Seconds of a training step, and what the networks' precision does to bits per dimension."""
+def precision(tf, tfflows, policies, batch, steps):
+    """By policy: seconds of a training step, and what it does to bits per dimension."""
     import keras
 
-    exact = glow(tfflows, steps)
-    keras.config.set_dtype_policy(policy)
-    flow = glow(tfflows, steps)
-    flow.set_weights(exact.get_weights())
-    x = images(64)
-    log_probs = [tf.function(f.log_prob)(tf.constant(x), seed=0).numpy() for f in (exact, flow)]
-    difference = (log_probs[1] - log_probs[0]) / (SIDE * SIDE * CHANNELS * np.log(2))
-    optimizer = tfflows.training.FusedAdamW(1e-5)
-    if policy == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    flow.compile(optimizer)
-    wall, cpu = steps_timed(lambda: flow.train_on_batch(x[:batch]), 2, 4)
+    x, log_probs, functions = images(64), {}, {}
+    for policy in policies:
+        keras.config.set_dtype_policy(policy)
+        flow = glow(tfflows, steps)
+        if not functions:
+            weights = flow.get_weights()
+        flow.set_weights(weights)
+        log_probs[policy] = tf.function(flow.log_prob)(tf.constant(x), seed=0).numpy()
+        optimizer = tfflows.training.FusedAdamW(1e-5)
+        if policy == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        flow.compile(optimizer)
+        functions[policy] = functools.partial(flow.train_on_batch, x[:batch])
+        functions[policy]()
+    bits = SIDE * SIDE * CHANNELS * np.log(2)
+    differences = [(found - log_probs[policies[0]]) / bits for found in log_probs.values()]
     return {
-        "wall": wall,
-        "cpu": cpu,
-        "mean": float(np.mean(difference)),
-        "largest": float(np.max(np.abs(difference))),
+        "wall": taking_turns(functions, 8),
+        "mean": {p: float(np.mean(d)) for p, d in zip(policies, differences, strict=True)},
+        "largest": {
+            p: float(np.max(np.abs(d))) for p, d in zip(policies, differences, strict=True)
+        },
     }
 
 
