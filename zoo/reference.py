@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 from pathlib import Path
@@ -38,14 +39,15 @@ def compute(flow, x=None) -> dict[str, np.ndarray]:
     """
     n = NUM_EXAMPLES if math.prod(flow.event_shape) <= LARGE else NUM_LARGE_EXAMPLES
     context = reference_context(flow, n)
-    samples = flow.sample(n, seed=SEED, context=context).numpy()
+    draw = functools.partial(flow.sample, n, seed=SEED, context=context)
+    samples = traced(flow, draw)().numpy()
     if x is None:
         x = samples if flow.num_bits is None else quantize(samples, flow.num_bits) + 0.5
         x = x.astype(flow.compute_dtype)
     tensors = {
         "x": x,
-        "log_prob": _traced(flow, flow.log_prob)(x, context).numpy(),
-        "z": _traced(flow, flow.encode)(x, context).numpy(),
+        "log_prob": traced(flow, flow.log_prob)(x, context).numpy(),
+        "z": traced(flow, flow.encode)(x, context).numpy(),
         "samples": samples,
     }
     return tensors if context is None else {**tensors, "context": context}
@@ -99,12 +101,12 @@ def recomputed(flow, tensors, log_probs) -> dict[str, np.ndarray]:
     for name, (function, specs) in signatures.functions().items():
         if name != "metadata":
             arguments = [tf.constant(inputs[spec.name]) for spec in specs]
-            outputs = _traced(flow, function)(*arguments)
+            outputs = traced(flow, function)(*arguments)
             answers |= {f"{name}.{key}": value.numpy() for key, value in outputs.items()}
     return answers
 
 
-def _traced(flow, function):
+def traced(flow, function):
     """The function as a graph where layers loop, which eagerly takes several times as long."""
     layers = flow.transform._flatten_layers()
     if not any(isinstance(layer, ContinuousLayer) for layer in layers):

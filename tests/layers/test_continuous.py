@@ -159,13 +159,10 @@ def test_gradient_to_value_and_context():
 )
 def test_a_precise_chain_solves_in_float64(network, shape):
     """It is the layer in float64 with the same weights, whose results are rounded once."""
-    tolerances = {
-        f"{prefix}{kind}": 1e-9 for prefix in ("", "adjoint_") for kind in ("rtol", "atol")
-    }
 
     def layer(dtype):
         function = network(shape[-1], hidden=(8,), dtype=dtype)
-        made = ContinuousLayer(function, trace="rademacher", dtype=dtype, **tolerances)
+        made = ContinuousLayer(function, solver="rk4", num_steps=3, trace="rademacher", dtype=dtype)
         made.build((None, *shape), (None, 2))
         return made
 
