@@ -141,12 +141,10 @@ class FFJORD(Flow):
         }
         if levels is None:
             blocks = self._make_blocks((math.prod(event_shape),), dtype)
-            transform = Chain(
-                [*blocks, *data_layers(event_shape, num_bits, logit_alpha, dtype)], dtype=dtype
-            )
+            layers = [*blocks, *data_layers(event_shape, num_bits, logit_alpha, dtype)]
         else:
-            transform = self._image_layers(event_shape, num_bits, logit_alpha, dtype)
-        transform.precise = precise
+            layers = self._image_layers(event_shape, num_bits, logit_alpha, dtype)
+        transform = Chain(layers, precise=precise, dtype=dtype)
         super().__init__(
             transform, event_shape, base, num_bits, context_dim, num_classes, dtype, **kwargs
         )
@@ -198,7 +196,7 @@ class FFJORD(Flow):
             blocks = self._make_blocks((*sides, channels), dtype, first_seed)
             chains.append(Chain([*blocks, Squeeze(dtype=dtype)], dtype=dtype))
         multiscale = MultiScale(chains, event_shape, dtype=dtype)
-        return with_pixels(multiscale, num_bits, logit_alpha, dtype)
+        return with_pixels(multiscale, num_bits, logit_alpha, dtype).layers
 
     @property
     def blocks(self) -> list[ContinuousLayer]:

@@ -3,7 +3,7 @@
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
-from tfflows.layers.continuous import ContinuousLayer, Solve, current_solves, record_solves
+from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
 from tfflows.layers.linear import Conv1x1
 from tfflows.layers.log_det import LogDetEstimator
@@ -14,6 +14,7 @@ from tfflows.layers.prior import LearnedPrior
 from tfflows.layers.residual import ResidualBlock
 from tfflows.layers.scale import Scale, Standardize
 from tfflows.layers.scopes import noise_seed, row_seeds, without_log_dets
+from tfflows.layers.solves import Solve, current_solves, record_solves
 from tfflows.layers.squeeze import Squeeze
 
 __all__ = [

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -20,6 +17,7 @@ from tfflows.layers.scopes import (
     log_dets_are_needed,
     values_are_float64,
 )
+from tfflows.layers.solves import Solve, recording
 from tfflows.ode import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
 from tfflows.seeds import own_rows, stateless_seed
 
@@ -27,67 +25,6 @@ TRACES = ("exact", "rademacher", "gaussian")
 _TOLERANCES = ("rtol", "atol", "adjoint_rtol", "adjoint_atol")
 # The exact trace costs as many evaluations of f, and of its gradient, as z has entries.
 EXACT_TRACE_LIMIT = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class Solve:
-    """What a solve cost; see `record_solves`.
-
-    Attributes:
-        num_evaluations: of f, a scalar; for a whole batch, whose examples share their steps.
-        kinetic_energy: the integral of |f|^2 along each example's path, `[batch]`, or `None`.
-        jacobian_norm: that of the squared Frobenius norm of df/dz, `[batch]`, or `None`. With an
-            estimated trace it is the unbiased estimate |e df/dz|^2 with the same noise e.
-
-    Example:
-        >>> tfflows.layers.Solve(num_evaluations=20).kinetic_energy is None
-        True
-    """
-
-    num_evaluations: tf.Tensor
-    kinetic_energy: tf.Tensor | None = None
-    jacobian_norm: tf.Tensor | None = None
-
-
-_RECORD = ContextVar("record_solves", default=(None, False, None))
-
-
-@contextlib.contextmanager
-def record_solves(energies: bool = False, on_adjoint: Callable | None = None):
-    """In this context each solve of a `ContinuousLayer` is added to the list that this returns.
-
-    Args:
-        energies: also integrate the kinetic energy and the norm of the Jacobian, which the
-            regularisers of RNODE penalise (Finlay, Jacobsen, Nurbekyan and Oberman, "How to train
-            your neural ODE", 2020, section 3).
-        on_adjoint: called with the number of evaluations that a gradient of such a solve takes,
-            a scalar, when it is computed; within a loop of a graph, so that it has to keep it in a
-            variable.
-
-    Example:
-        >>> network = tfflows.networks.TimeDependentMLP(2, hidden=(8,))
-        >>> layer = tfflows.layers.ContinuousLayer(network, solver="rk4", num_steps=5)
-        >>> with tfflows.layers.record_solves() as solves:
-        ...     x, log_det = layer.forward_and_log_det(tf.ones([3, 2]))
-        >>> int(solves[0].num_evaluations)
-        20
-    """
-    solves = []
-    token = _RECORD.set((solves, energies, on_adjoint))
-    try:
-        yield solves
-    finally:
-        _RECORD.reset(token)
-
-
-def current_solves() -> list[Solve]:
-    """The solves so far within the innermost `record_solves`.
-
-    Example:
-        >>> tfflows.layers.current_solves()
-        []
-    """
-    return _RECORD.get()[0] or []
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -226,17 +163,16 @@ class ContinuousLayer(InvertibleLayer):
     def _inverse(self, x, context, training):
         return self._integrate(x, *reversed(self.interval), context, training)
 
-    def velocity(self, z, t, context=None, weights=None):
+    def velocity(self, z, t, context=None):
         """f(z, t, context), of z's shape and dtype; t is a scalar or `[batch]`.
-
-        Args:
-            z, t, context: of the layer's dtype.
-            weights: values for the network's, in float64 as z, t and context are; `None` for its
-                own.
 
         Raises:
             ValueError: if f returns another shape than z's.
         """
+        return self._velocity(z, t, context)
+
+    def _velocity(self, z, t, context=None, weights=None):
+        """`velocity`, with float64 values for the network's weights if z and t are float64."""
         context = {} if context is None else {"context": context}
         t = tf.convert_to_tensor(t, z.dtype)
         if weights is None:
@@ -291,7 +227,7 @@ class ContinuousLayer(InvertibleLayer):
             )
 
         def rates(z, t, **constants):
-            return self.velocity(z, t, **constants), []
+            return self._velocity(z, t, **constants), []
 
         states, _, _ = self._solve(rates, value, 0, times, context, training=False)
         return tf.concat([value[tf.newaxis], states], axis=0)
@@ -299,7 +235,7 @@ class ContinuousLayer(InvertibleLayer):
     @tf.autograph.experimental.do_not_convert  # which would double the time of a trace
     def _integrate(self, value, start, end, context, training):
         """State and log-det at the time `end`, from a value at `start`."""
-        solves, energies, _ = _RECORD.get()
+        solves, energies, _ = recording()
         energies = energies and log_dets_are_needed()
         trace = (training and self.training_trace) or self.trace
         # Of the length of the path, whichever way it runs.
@@ -318,7 +254,7 @@ class ContinuousLayer(InvertibleLayer):
         else:
 
             def rates(z, t, **constants):
-                return self.velocity(z, t, **constants), []
+                return self._velocity(z, t, **constants), []
 
         num_integrals = 3 if energies else 1 if log_dets_are_needed() else 0
         states, integrals, num_evaluations = self._solve(
@@ -360,7 +296,7 @@ class ContinuousLayer(InvertibleLayer):
             num_steps=self.num_steps,
             **tolerances,
             first_step_size=self.first_step * abs(times[-1] - times[0]),
-            on_adjoint=_RECORD.get()[2],
+            on_adjoint=recording().on_adjoint,
         ).solve(
             ode,
             tf.constant(sign * times[0], self.compute_dtype),
@@ -413,7 +349,7 @@ class ContinuousLayer(InvertibleLayer):
             context = None if context is None else _copies(context, size, 1)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(z)
-            f = self.velocity(z, t, context, weights)
+            f = self._velocity(z, t, context, weights)
         product = tape.gradient(f, z, left, unconnected_gradients="zero")
         divergence = tf.reduce_sum(product * left, axes)
         jacobian_norm = tf.reduce_sum(product**2, axes)
