@@ -14,13 +14,31 @@ def pytest_addoption(parser):
     parser.addoption("--models", type=Path, help="folder that export_entries.py made")
 
 
+def pytest_configure(config):
+    folder = config.getoption("models")
+    if folder is None or not any(folder.glob("*.npz")):
+        pytest.exit("These tests need --models FOLDER, see export_entries.py.", returncode=1)
+
+
+def exported_entries(config):
+    return sorted(path.stem for path in config.getoption("models").glob("*.npz"))
+
+
+def pytest_generate_tests(metafunc):
+    if "entry" in metafunc.fixturenames:
+        metafunc.parametrize("entry", exported_entries(metafunc.config))
+
+
+@pytest.fixture(scope="session")
+def exported(request):
+    """Names of all entries that were exported."""
+    return exported_entries(request.config)
+
+
 @pytest.fixture(scope="session")
 def models(request):
     """Folder of NAME/1 and NAME.npz."""
-    folder = request.config.getoption("models")
-    if folder is None or not any(folder.glob("*.npz")):
-        pytest.exit("These tests need --models FOLDER, see export_entries.py.", returncode=1)
-    return folder
+    return request.config.getoption("models")
 
 
 @pytest.fixture(scope="session")

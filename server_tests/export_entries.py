@@ -6,6 +6,9 @@ makes FOLDER/NAME/1, a SavedModel, and FOLDER/NAME.npz, inputs by the tensor's n
 SIGNATURE.OUTPUT from the entry's reference.npz. It needs tfflows; the tests do without.
 """
 
+import concurrent.futures
+import functools
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -15,12 +18,18 @@ import zoo
 from zoo import reference
 
 
+def export(folder, name):
+    zoo.export(name, folder)
+    with np.load(Path(zoo.__file__).parent / "models" / name / "reference.npz") as published:
+        answers = {key: published[key] for key in published if "." in key}
+        np.savez(Path(folder) / f"{name}.npz", **reference.served_inputs(published), **answers)
+
+
 def main(folder):
-    for name in zoo.list(pretrained=True):
-        zoo.export(name, folder)
-        with np.load(Path(zoo.__file__).parent / "models" / name / "reference.npz") as published:
-            answers = {key: published[key] for key in published if "." in key}
-            np.savez(Path(folder) / f"{name}.npz", **reference.served_inputs(published), **answers)
+    context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+    with concurrent.futures.ProcessPoolExecutor(mp_context=context) as pool:
+        for _ in pool.map(functools.partial(export, folder), zoo.list(pretrained=True)):
+            pass
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from clients import GrpcClient, HttpClient, RequestError
 
+# One process has the servers, another runs the C program meanwhile.
+pytestmark = pytest.mark.xdist_group("servers")
+
 INPUTS = {
     "log_prob": ["x"],
     "score": ["x"],

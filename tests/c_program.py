@@ -8,20 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 SOURCE = Path(__file__).parents[1] / "examples" / "serving" / "predict.c"
-# Entries whose signatures take long to trace: server_tests, which export all entries, run these.
-SLOW_TO_EXPORT = {
-    "ffjord_checkerboard",
-    "ffjord_digits",
-    "ffjord_eight_gaussians",
-    "ffjord_mnist",
-    "ffjord_pinwheel",
-    "ffjord_protein",
-    "glow_celeba",
-    "iresnet_moons",
-    "realnvp_celeba",
-    "residual_flow_checkerboard",
-    "residual_flow_mnist",
-}
 
 
 def compile_predict(folder) -> Path:
