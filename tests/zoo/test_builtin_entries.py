@@ -84,7 +84,22 @@ def test_recipe_and_configuration_agree(name):
     assert facts["training"]["epochs"] == recipe.epochs
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+# One continuous flow and two residual ones are among the others.
+SLOW_TO_VERIFY = {
+    "ffjord_checkerboard",
+    "ffjord_digits",
+    "ffjord_eight_gaussians",
+    "ffjord_mnist",
+    "ffjord_protein",
+    "residual_flow_checkerboard",
+    "residual_flow_mnist",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW_TO_VERIFY)) for n in BUILT_IN],
+)
 def test_it_computes_what_was_published(name):
     result = zoo.verify(name)
     assert result.ok, str(result)
