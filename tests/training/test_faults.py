@@ -60,6 +60,7 @@ def assert_equal_runs(folder, expected):
         np.testing.assert_allclose(value, expected_weights[name], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_ten_sigkills_at_random_moments(tmp_path):
     script = Path(__file__).with_name("killed_ten_times.py")
     done = subprocess.run(
@@ -127,6 +128,7 @@ def last_lines_of_errors(processes):
     return [error.splitlines()[-1] if error else "" for error in errors]
 
 
+@pytest.mark.slow
 def test_one_of_two_workers_is_killed_and_both_start_again(tmp_path, table):
     one = train(table, tmp_path / "one", write=silent)
     steps_per_epoch = int(one.optimizer.iterations) // table.epochs
@@ -149,6 +151,7 @@ def test_one_of_two_workers_is_killed_and_both_start_again(tmp_path, table):
     assert_equal_runs(tmp_path / "run", tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_one_of_two_workers_diverges_and_both_start_again(tmp_path, table):
     for diverging, rate in ((1, table.learning_rate / 2), (0, table.learning_rate / 4)):
         last_steps = [3 * (index == diverging) for index in range(2)]
