@@ -80,6 +80,9 @@ def test_flow_matching_has_its_optimum_at_the_data(num_blocks, monkeypatch):
     t = (np.arange(1000) + 0.5) / 1000
     expected = 2 * np.mean(2 - (2 * t - 1) ** 2 / (t**2 + (1 - t) ** 2))
     assert np.mean(optimum) == pytest.approx(expected, abs=4 * np.std(optimum) / np.sqrt(20000))
+    # The paths draw together, to the standard deviation of (y + z) / 2, and apart again.
+    halfway = flow.trajectory(x[:5], times=[0.0, 0.5, 1.0])[1]
+    np.testing.assert_allclose(halfway, np.sqrt(0.5) * x[:5], atol=1e-3)
     z, log_det = flow.transform.inverse_and_log_det(x[:5])
     np.testing.assert_allclose(z, x[:5], atol=1e-3)
     np.testing.assert_allclose(log_det, np.zeros(5), atol=1e-3)
