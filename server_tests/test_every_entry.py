@@ -1,6 +1,7 @@
 """Every entry's export, read by a C program."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def test_a_c_program_answers_as_published(entry, models, published, predict, tmp
     """What plain TensorFlow in Python answers, the servers of some entries tell."""
     inputs, answers = published(entry)
     signatures = sorted({key.split(".")[0] for key in answers})
+    metadata = models / entry / "1" / "assets.extra" / "metadata.json"
+    described = json.loads(metadata.read_text(encoding="utf-8"))
+    assert {*described["signatures"]} == {*signatures, "metadata"}
     result = run_predict(predict, models / entry / "1", tmp_path, signatures, inputs)
     assert result.returncode == 0, result.stderr
     for key, expected in answers.items():
