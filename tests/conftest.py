@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from c_program import compile_predict
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
 from tfflows.networks import MLP
 
@@ -14,6 +15,18 @@ from tfflows.networks import MLP
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+# Pipelines that Keras makes of arrays tune themselves; see tfflows.data.pipelines.
+_tuned = ArrayDataAdapter.get_tf_dataset
+
+
+def _untuned(adapter):
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return _tuned(adapter).with_options(options)
+
+
+ArrayDataAdapter.get_tf_dataset = _untuned
 
 
 @pytest.fixture(autouse=True)

@@ -185,3 +185,10 @@ def test_flipped_batches_are_shared_out_by_a_strategy(two_replicas):
 def test_vectors_cannot_be_flipped():
     with pytest.raises(ValueError, match=r"holds vectors of shape \(2,\).*: expected flip=False"):
         make().dataset("train", batch_size=8, flip=True)
+
+
+def test_pipelines_do_not_tune_themselves():
+    """Nor does what is made of one; to delete their iterators could take a minute."""
+    batches = make().dataset("train", batch_size=8)
+    for pipeline in (batches, batches.map(lambda x: x + 1).repeat()):
+        assert pipeline.options().autotune.enabled is False

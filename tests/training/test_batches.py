@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfflows.data import Split
 from tfflows.training import training_batches
-from tfflows.training.batches import distributed
+from tfflows.training.batches import distributed, in_parts
 
 
 def numbers(n):
@@ -61,3 +61,9 @@ def test_replicas_get_the_parts_of_the_global_batch(two_replicas):
             assert [len(values) for values in found] == [3, 3]
             np.testing.assert_array_equal(np.concatenate(found), whole)
     assert distributed(tf.distribute.get_strategy(), batches) is batches
+
+
+def test_batches_of_a_run_do_not_tune_themselves():
+    batches = training_batches(numbers(12), batch_size=4)
+    for pipeline in (batches, in_parts(batches, 2)):
+        assert pipeline.options().autotune.enabled is False

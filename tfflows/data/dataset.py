@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfflows.data.pipelines import prefetched
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -171,4 +173,4 @@ class Dataset:
             coins = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
             batches = tf.data.Dataset.zip((batches, coins))
         batches = batches.batch(batch_size, drop_remainder=drop_remainder)
-        return batches.map(examples).prefetch(tf.data.AUTOTUNE)
+        return prefetched(batches.map(examples))
