@@ -1,6 +1,5 @@
 """Headless Chromium, and pages of tiny flows in it."""
 
-import functools
 import shutil
 import sys
 from pathlib import Path
@@ -29,18 +28,10 @@ def browser():
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
     """Function of a flow's name to it served, once each."""
-    from served_flows import Served
+    from served_flows import each_served_once
 
-    started = []
-
-    @functools.cache
-    def serve(name):
-        started.append(Served(name, tmp_path_factory.mktemp("served")))
-        return started[-1]
-
-    yield serve
-    for server in started:
-        server.stop()
+    with each_served_once(tmp_path_factory) as serve:
+        yield serve
 
 
 @pytest.fixture

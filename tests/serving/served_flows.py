@@ -1,5 +1,7 @@
 """Tiny flows with random weights, exported and served over HTTP."""
 
+import contextlib
+import functools
 import json
 import threading
 
@@ -59,3 +61,18 @@ class Served:
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()
+
+
+@contextlib.contextmanager
+def each_served_once(tmp_path_factory):
+    """A function of a flow's name to it served, the same one at each call."""
+    started = []
+
+    @functools.cache
+    def serve(name):
+        started.append(Served(name, tmp_path_factory.mktemp("served")))
+        return started[-1]
+
+    yield serve
+    for server in started:
+        server.stop()
