@@ -1,4 +1,4 @@
-"""Every entry's export, read by a C program."""
+"""Exports of entries, read by a C program."""
 
 import importlib.util
 import json
