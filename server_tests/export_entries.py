@@ -17,16 +17,8 @@ import numpy as np
 import zoo
 from zoo import reference
 
-# Half of the time for one quarter of the entries: without --all, ffjord_mnist, ffjord_pinwheel,
-# iresnet_moons and residual_flow_digits stand for them.
-SLOW = {
-    "ffjord_checkerboard",
-    "ffjord_digits",
-    "ffjord_eight_gaussians",
-    "ffjord_protein",
-    "residual_flow_checkerboard",
-    "residual_flow_mnist",
-}
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from c_program import UNSERVED
 
 
 def export(folder, name):
@@ -39,7 +31,7 @@ def export(folder, name):
 def main(folder, *options):
     if not {*options} <= {"--all"}:
         sys.exit(f"The only option is --all, but found {' '.join(options)}.")
-    names = [n for n in zoo.list(pretrained=True) if options or n not in SLOW]
+    names = [n for n in zoo.list(pretrained=True) if options or n not in UNSERVED]
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     with concurrent.futures.ProcessPoolExecutor(mp_context=context) as pool:
         for _ in pool.map(functools.partial(export, folder), names):

@@ -29,6 +29,12 @@ def test_unchanged_entry_is_ok(tiny):
     assert lines[0] == "tiny" and [line.split()[0] for line in lines[1:]] == ["ok"] * len(NAMES)
 
 
+def test_signatures_may_be_left_out(tiny):
+    result = zoo.verify(tiny, signatures=False)
+    assert result.ok
+    assert [check.name for check in result.checks] == [n for n in NAMES if n not in SERVED]
+
+
 def test_changed_weight_drifts(published, tmp_path):
     entry = copy_of(published, tmp_path)
     flow = zoo.load("copy")
