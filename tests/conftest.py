@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from c_program import compile_predict
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
+from tfflows.data.pipelines import untuned
 from tfflows.networks import MLP
 
 # Two logical CPUs stand in for two accelerators. TensorFlow takes this only before its first op.
@@ -16,17 +17,9 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
-# Pipelines that Keras makes of arrays tune themselves; see tfflows.data.pipelines.
-_tuned = ArrayDataAdapter.get_tf_dataset
-
-
-def _untuned(adapter):
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return _tuned(adapter).with_options(options)
-
-
-ArrayDataAdapter.get_tf_dataset = _untuned
+# Input pipelines that Keras makes of arrays tune themselves, and tests would wait for their end.
+_get_tf_dataset = ArrayDataAdapter.get_tf_dataset
+ArrayDataAdapter.get_tf_dataset = lambda adapter: untuned(_get_tf_dataset(adapter))
 
 
 @pytest.fixture(autouse=True)

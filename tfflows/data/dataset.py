@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfflows.data.pipelines import prefetched
+from tfflows.data.pipelines import untuned
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -173,4 +173,4 @@ class Dataset:
             coins = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
             batches = tf.data.Dataset.zip((batches, coins))
         batches = batches.batch(batch_size, drop_remainder=drop_remainder)
-        return prefetched(batches.map(examples))
+        return untuned(batches.map(examples).prefetch(tf.data.AUTOTUNE))

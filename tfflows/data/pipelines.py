@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The batches, made ahead of time by a pipeline that does not tune itself.
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The pipeline, and all that is made of it, without the thread that tunes it.
 
-    The thread that tunes is woken to end before it can know that it should (TensorFlow 2.21). On a
-    busy machine it then sleeps on, for up to a minute, and so does who deletes the iterator.
+    That thread is woken to end before it can know that it should (TensorFlow 2.21). On a busy
+    machine it then sleeps on, for up to a minute, and so does who deletes the iterator.
     """
     import tensorflow as tf
 
     options = tf.data.Options()
     options.autotune.enabled = False
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return dataset.with_options(options)

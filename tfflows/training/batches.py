@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfflows.data import Split
-from tfflows.data.pipelines import prefetched
+from tfflows.data.pipelines import untuned
 
 
 def training_batches(
@@ -57,7 +57,7 @@ def training_batches(
         return images if y is None else (images, tf.gather(y, index))
 
     passes = tf.data.Dataset.counter(first_pass).flat_map(one_pass)
-    return prefetched(passes.map(batch))
+    return untuned(passes.map(batch).prefetch(tf.data.AUTOTUNE))
 
 
 def in_parts(batches: tf.data.Dataset, number: int) -> tf.data.Dataset:
@@ -96,6 +96,6 @@ def distributed(strategy: tf.distribute.Strategy, batches: tf.data.Dataset):
             element = tf.nest.map_structure(part, element)
             return element if len(element) > 1 else element[0]
 
-        return prefetched(batches.map(of_this_worker).unbatch())
+        return untuned(batches.map(of_this_worker).unbatch().prefetch(tf.data.AUTOTUNE))
 
     return strategy.distribute_datasets_from_function(parts)
