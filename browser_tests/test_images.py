@@ -7,7 +7,8 @@ from PIL import Image
 from selenium.webdriver.common.keys import Keys
 from served_flows import ATTRIBUTES
 
-from tfflows import counter_random, edit
+from tfflows import edit
+from tfflows.random import counter
 
 
 def samples_of(flow, seed, temperature, n=100, context=None):
@@ -15,9 +16,9 @@ def samples_of(flow, seed, temperature, n=100, context=None):
     seeds = np.stack([np.full(n, seed), np.arange(n)], axis=1)
     num_dims = int(np.prod(flow.event_shape))
     if flow.base_name == "normal":
-        z = counter_random.normal(seeds, num_dims).numpy()
+        z = counter.normal(seeds, num_dims).numpy()
     else:
-        z = scipy.stats.logistic.ppf(counter_random.uniform(seeds, num_dims))
+        z = scipy.stats.logistic.ppf(counter.uniform(seeds, num_dims))
     z = temperature * z.reshape(n, *flow.transform.latent_shape).astype("float32")
     x = flow.decode(z, context).numpy()
     return np.clip(np.floor(x), 0, 2**flow.num_bits - 1) + 0.5

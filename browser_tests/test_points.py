@@ -5,7 +5,7 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from tfflows import counter_random
+from tfflows.random import counter
 
 SIZE = 480
 
@@ -20,7 +20,7 @@ def log_prob_of(page):
 
 def samples_of(page):
     seeds = np.stack([np.zeros(500, int), np.arange(500)], axis=1)
-    return page.flow.decode(0.7 * counter_random.normal(seeds, 2)).numpy()
+    return page.flow.decode(0.7 * counter.normal(seeds, 2)).numpy()
 
 
 def bounds_of(samples):

@@ -64,7 +64,7 @@ def test_example_runs(name, tmp_path, monkeypatch):
 def test_examples_are_found():
     # So that a change of the finder cannot make the test above vacuous.
     found = {name.split(".")[1] for name in TESTS}
-    assert {"layers", "networks", "flow", "flows", "bijectors", "dequantization"} <= found
+    assert {"layers", "networks", "flow", "flows", "bijectors", "distributions"} <= found
     assert len(TESTS) >= 20
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfflows.checks import as_dtype, require_finite
-from tfflows.dequantization import VariationalDequantizer
-from tfflows.inputs import FlowInputs
+from tfflows.checks.inputs import FlowInputs
+from tfflows.checks.values import as_dtype, require_finite
+from tfflows.distributions.dequantization import VariationalDequantizer
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.scopes import noise_seed, without_log_dets
-from tfflows.seeds import hashed_seed, replica_and_number, stateless_seed, step_seed
+from tfflows.random.seeds import hashed_seed, replica_and_number, stateless_seed, step_seed
 
 tfd = tfp.distributions
 
@@ -53,7 +53,7 @@ class Flow(FlowInputs, keras.Model):
         num_classes: number of class labels that a conditional flow is conditioned on; the context
             is then an integer label per example.
         dtype: `"float32"` or `"float64"`.
-        dequantizer: a `tfflows.dequantization.VariationalDequantizer` (or its serialised form),
+        dequantizer: a `tfflows.distributions.VariationalDequantizer` (or its serialised form),
             which is trained with the flow; `log_prob` of an integer image is then
             log p(x + u) - log q(u|x). `None` for uniform noise.
         memory: `"store"`, `"checkpoint"` or `"invert"`: how training comes by the activations of
@@ -157,7 +157,7 @@ class Flow(FlowInputs, keras.Model):
                 the flow's `dequantizer`, whose log q(u|x) is then taken off.
             context: `[batch, context_dim]` or labels `[batch]` for a conditional flow.
             seed: of the dequantisation noise, and of the noise of layers that estimate their
-                log-det; see `tfflows.seeds.stateless_seed` and `tfflows.layers.noise_seed`.
+                log-det; see `tfflows.random.stateless_seed` and `tfflows.layers.noise_seed`.
             training: whether dropout and the like are on.
 
         Raises:

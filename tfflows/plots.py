@@ -12,9 +12,9 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from tfflows import edit
-from tfflows.dequantization import quantize
+from tfflows.distributions.dequantization import quantize
 from tfflows.flow import Flow
-from tfflows.seeds import stateless_seed
+from tfflows.random.seeds import stateless_seed
 
 # Pixels that a letter of a label is wide, or a little more.
 _LETTER = 7

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows import export
-from tfflows.dequantization import quantize
+from tfflows.distributions.dequantization import quantize
+from tfflows.export.signatures import Signatures
 from tfflows.layers import ContinuousLayer
-from tfflows.signatures import Signatures
 
 NUM_EXAMPLES = 16
 NUM_LARGE_EXAMPLES = 4

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from manifests import TFJOB, assert_fits
 
-from tfflows.cli import _parser as parser
+from tfflows.cli.main import _parser as parser
 
 FOLDER = Path(__file__).parents[2] / "examples" / "training"
 

@@ -44,7 +44,7 @@ class Fuzzer:
     """Requests to one model.
 
     Args:
-        signatures: the flow's own, `tfflows.signatures.Signatures`.
+        signatures: the flow's own, `tfflows.export.signatures.Signatures`.
         name: of the model on the server.
         seed: of everything that is drawn.
     """
@@ -191,7 +191,7 @@ def memory_of(pid: int) -> float:
 def _fuzz_entry(name, num_requests, seed):
     """Statuses by way, and the server's memory after a tenth, a half and all of the requests."""
     import zoo
-    from tfflows.signatures import Signatures
+    from tfflows.export.signatures import Signatures
 
     command = [sys.executable, "-m", "tfflows.cli", "serve", name, "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

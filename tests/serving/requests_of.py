@@ -5,7 +5,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from tfflows.signatures import Signatures
+from tfflows.export.signatures import Signatures
 
 DATATYPES = {"float32": "FP32", "int64": "INT64"}
 

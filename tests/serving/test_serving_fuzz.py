@@ -5,7 +5,7 @@ import collections
 import pytest
 from fuzz import Fuzzer, complaint
 
-from tfflows.signatures import Signatures
+from tfflows.export.signatures import Signatures
 
 NUM_REQUESTS = 100
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfflows.serving import images
+from tfflows.serving import image_files
 
 
 def file_of(pixels, kind="PNG", **options):
@@ -94,7 +94,7 @@ BAD = {
     "other_format": (file_of(random_pixels(4, 4), "PPM"), "cannot be read"),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot be read"),
     "deep": (file_of(Image.fromarray(np.full([4, 4], 40000, "uint16"))), "the mode I"),
-    "large": (WHOLE + b"\0" * images.MAX_BYTES, "8,388,608 bytes"),
+    "large": (WHOLE + b"\0" * image_files.MAX_BYTES, "8,388,608 bytes"),
 }
 
 

@@ -19,7 +19,7 @@ from requests_of import (
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfflows import __version__
-from tfflows.signatures import Signatures
+from tfflows.export.signatures import Signatures
 
 FORMS = {
     "rows": ("/v1/models/{}:predict", rows_request),

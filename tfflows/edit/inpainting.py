@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfflows.edit.latent import as_points, repeated_context
 from tfflows.flow import Flow
-from tfflows.seeds import stateless_seed
+from tfflows.random.seeds import stateless_seed
 
 # Factors on an example's step size after a step that was taken, and after one that was not.
 _GROW, _SHRINK = 1.2, 0.6
@@ -53,7 +53,7 @@ def inpaint(
         num_steps: proposals for each example.
         step_size: s at the start.
         temperature: T at the start; 0 for gradient ascent alone.
-        seed: of the noise; see `tfflows.seeds.stateless_seed`.
+        seed: of the noise; see `tfflows.random.stateless_seed`.
         context: `[n, context_dim]` or labels `[n]` for a conditional flow, or one for all.
 
     Returns:

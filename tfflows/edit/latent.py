@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks import require_finite
-from tfflows.dequantization import require_pixels
+from tfflows.checks.values import require_finite
+from tfflows.distributions.dequantization import require_pixels
 from tfflows.flow import Flow
 from tfflows.layers import Chain, MultiScale
-from tfflows.seeds import stateless_seed
+from tfflows.random.seeds import stateless_seed
 
 _KINDS = ("spherical", "linear")
 
@@ -93,7 +93,7 @@ def interpolate(
         >>> flow = tfflows.Glow((8, 8, 3), levels=2, steps=1, width=8, prior_width=8, num_bits=8)
         >>> black, white = np.zeros([8, 8, 3], "uint8"), np.full([8, 8, 3], 255, "uint8")
         >>> path = tfflows.edit.interpolate(flow, black, white, num_steps=5)
-        >>> path.shape, bool(np.all(tfflows.dequantization.quantize(path[-1], 8) == white))
+        >>> path.shape, bool(np.all(tfflows.distributions.quantize(path[-1], 8) == white))
         (TensorShape([5, 8, 8, 3]), True)
     """
     if kind not in _KINDS:
@@ -255,7 +255,7 @@ def reconstruct(
         x: `[n, *event_shape]`; see `as_points` for what pixels mean.
         num_levels: l, how many levels are kept, from 1 to L, which gives back x.
         temperature: factor on what is drawn.
-        seed: of what is drawn; see `tfflows.seeds.stateless_seed`.
+        seed: of what is drawn; see `tfflows.random.stateless_seed`.
         context: `[n, context_dim]` or labels `[n]` for a conditional flow, or one for all.
 
     Returns:
@@ -301,7 +301,7 @@ def as_points(flow: Flow, x) -> tf.Tensor:
     """x in the continuous space: floats as they are, integer pixels at their centres, x + 0.5.
 
     So an edit does not depend on a draw of dequantisation noise. Dequantise images yourself, with
-    `tfflows.dequantization.dequantize`, for one that does.
+    `tfflows.distributions.dequantize`, for one that does.
 
     Raises:
         ValueError: for pixels out of range, or other values than numbers.

@@ -17,7 +17,7 @@ def nearest_neighbours(
 
     Args:
         samples: `[n, ...]` numbers on the same scale as the training images: quantised samples,
-            see `tfflows.dequantization.quantize`.
+            see `tfflows.distributions.quantize`.
         train: `[m, ...]`, of any size, since only `batch_size` of them are looked at together; a
             memory-mapped array will do.
         k: how many neighbours, from 1 to m.

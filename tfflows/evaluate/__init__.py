@@ -9,7 +9,7 @@ from tfflows.evaluate.likelihood import (
     likelihood,
     log_weights,
 )
-from tfflows.evaluate.lipschitz import (
+from tfflows.evaluate.lipschitz_bounds import (
     EstimatorFigures,
     LipschitzBounds,
     estimator_report,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks import as_dtype
+from tfflows.checks.values import as_dtype
 from tfflows.flow import Flow
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfflows.dequantization import dequantize
+from tfflows.distributions.dequantization import dequantize
 from tfflows.flow import Flow
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfflows.data import Dataset
-from tfflows.dequantization import dequantize
+from tfflows.distributions.dequantization import dequantize
 from tfflows.evaluate.invertibility import round_trip
 from tfflows.evaluate.likelihood import Likelihood, likelihood, log_weights
 from tfflows.evaluate.sample_quality import draw_images, sliced_wasserstein

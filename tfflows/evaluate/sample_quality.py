@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfflows.dequantization import quantize
+from tfflows.distributions.dequantization import quantize
 from tfflows.flow import Flow
 
 _PATCH_SIDE = 7

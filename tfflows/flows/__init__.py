@@ -5,15 +5,17 @@ import keras
 from tfflows.flow import Flow
 from tfflows.flows.ffjord import FFJORD
 from tfflows.flows.glow import Glow
+from tfflows.flows.hybrid import HybridClassifier
 from tfflows.flows.image_realnvp import ImageRealNVP
 from tfflows.flows.nice import NICE
 from tfflows.flows.realnvp import RealNVP
-from tfflows.flows.residual import IResNet, ResidualFlow
+from tfflows.flows.residual_flow import IResNet, ResidualFlow
 
 __all__ = [
     "FFJORD",
     "NICE",
     "Glow",
+    "HybridClassifier",
     "IResNet",
     "ImageRealNVP",
     "RealNVP",

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks import as_dtype
+from tfflows.checks.values import as_dtype
 from tfflows.flow import Flow
-from tfflows.flows.coupling import data_layers
-from tfflows.flows.multiscale import check_image, with_pixels
+from tfflows.flows.pixels import check_image, with_pixels
+from tfflows.flows.vectors import data_layers
 from tfflows.layers import (
     Chain,
     ContinuousLayer,
@@ -22,7 +22,7 @@ from tfflows.layers import (
     record_solves,
 )
 from tfflows.networks import TimeDependentConvNetwork, TimeDependentMLP
-from tfflows.seeds import own_rows, replica_and_number, stateless_seed
+from tfflows.random.seeds import own_rows, replica_and_number, stateless_seed
 
 _LOSSES = ("likelihood", "flow_matching")
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tfflows.flow import Flow
-from tfflows.flows.multiscale import (
+from tfflows.flows.pixels import (
     check_image,
     convolution_prior,
     factored_prior,

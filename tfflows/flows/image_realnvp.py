@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.flow import Flow
-from tfflows.flows.multiscale import (
+from tfflows.flows.pixels import (
     check_image,
     factored_prior,
     network_dtype,

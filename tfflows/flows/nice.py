@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.flow import Flow
-from tfflows.flows.coupling import coupling_layers, data_layers
+from tfflows.flows.vectors import coupling_layers, data_layers
 from tfflows.layers import AdditiveCoupling, Chain, Scale
 
 

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows import counter_random
 from tfflows.layers.base import InvertibleLayer, Untracked, zero_log_det
 from tfflows.layers.scopes import (
     current_noise_seed,
@@ -18,8 +17,9 @@ from tfflows.layers.scopes import (
     values_are_float64,
 )
 from tfflows.layers.solves import Solve, recording
-from tfflows.ode import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
-from tfflows.seeds import own_rows, stateless_seed
+from tfflows.ode.solvers import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
+from tfflows.random import counter
+from tfflows.random.seeds import own_rows, stateless_seed
 
 TRACES = ("exact", "rademacher", "gaussian")
 _TOLERANCES = ("rtol", "atol", "adjoint_rtol", "adjoint_atol")
@@ -43,7 +43,7 @@ class ContinuousLayer(InvertibleLayer):
 
     The trace is exact at the cost of D evaluations of f, D the entries of z, or Hutchinson's
     estimate e (df/dz) e at the cost of one, with noise e that is drawn once a solve and example.
-    With `training=True` the noise is new at each call, see `tfflows.seeds.stateless_seed`; else it
+    With `training=True` the noise is new at each call, see `tfflows.random.stateless_seed`; else it
     depends on `seed` alone, and equal calls give equal results. `tfflows.layers.noise_seed` and
     `tfflows.layers.row_seeds` decide it for both.
 
@@ -334,9 +334,9 @@ class ContinuousLayer(InvertibleLayer):
         """Noise whose row i depends on seeds[i] alone."""
         size, stream = math.prod(self.latent_shape), 2 * self.seed + 1
         if trace == "gaussian":
-            noise = counter_random.normal(seeds, size, stream)
+            noise = counter.normal(seeds, size, stream)
         else:
-            noise = tf.where(counter_random.uniform(seeds, size, stream) < 0.5, -1.0, 1.0)
+            noise = tf.where(counter.uniform(seeds, size, stream) < 0.5, -1.0, 1.0)
         return tf.cast(tf.reshape(noise, [-1, *self.latent_shape]), value.dtype)
 
     def _with_divergence(self, z, t, left, trace, context=None, weights=None):

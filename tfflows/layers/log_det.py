@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfflows import counter_random
-from tfflows.seeds import own_rows, stateless_seed
+from tfflows.random import counter
+from tfflows.random.seeds import own_rows, stateless_seed
 
 _KINDS = ("exact", "truncated", "roulette")
 
@@ -93,7 +93,7 @@ class LogDetEstimator:
 
         Args:
             x: `[batch, *event_shape]`.
-            seed: see `tfflows.seeds.stateless_seed`.
+            seed: see `tfflows.random.stateless_seed`.
 
         Returns:
             v, `[samples, batch, *event_shape]`, and T, int32 `[samples]`.
@@ -117,14 +117,14 @@ class LogDetEstimator:
 
         Args:
             x: `[batch, *event_shape]`.
-            seeds: int64 `[batch, 2]`, see `tfflows.counter_random`.
+            seeds: int64 `[batch, 2]`, see `tfflows.random.counter`.
             layer: a number from 0; the noise of different ones is independent.
         """
         shape = [-1, self.samples, *x.shape[1:]]
-        u = counter_random.uniform(seeds, self.samples * math.prod(x.shape[1:]), 2 * layer + 1)
+        u = counter.uniform(seeds, self.samples * math.prod(x.shape[1:]), 2 * layer + 1)
         signs = tf.cast(tf.where(tf.reshape(u, shape) < 0.5, -1.0, 1.0), x.dtype)
         signs = tf.transpose(signs, [1, 0, *range(2, len(shape))])
-        u = tf.transpose(counter_random.uniform(seeds, self.samples, 2 * layer + 2))
+        u = tf.transpose(counter.uniform(seeds, self.samples, 2 * layer + 2))
         tails = tf.cast(tf.math.log(u) / math.log(self._further), tf.int32)
         return signs, tails if self.kind == "roulette" else tf.zeros_like(tails)
 

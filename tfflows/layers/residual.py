@@ -13,7 +13,7 @@ from tfflows.layers.fixed_point import solve_contraction
 from tfflows.layers.log_det import LogDetEstimator, exact_log_det, series_log_det
 from tfflows.layers.scopes import current_noise_seed, current_row_seeds, log_dets_are_needed
 from tfflows.networks import LipschitzNetwork
-from tfflows.seeds import stateless_seed
+from tfflows.random.seeds import stateless_seed
 
 # Tolerances of the inverse in float32, by iterations in float32 and then in float64. What is left
 # of an error grows by up to 1 / (1 - c) at each block.

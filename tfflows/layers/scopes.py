@@ -16,7 +16,7 @@ def noise_seed(seed):
     """In this context layers that estimate their log-det draw their noise from `seed`.
 
     Args:
-        seed: see `tfflows.seeds.stateless_seed`; `None` leaves it to the layers, which draw new
+        seed: see `tfflows.random.stateless_seed`; `None` leaves it to the layers, which draw new
             noise with `training=True` and always the same otherwise.
 
     Example:
@@ -44,7 +44,7 @@ def row_seeds(seeds):
     It goes before `noise_seed`.
 
     Args:
-        seeds: int64 `[batch, 2]`, see `tfflows.counter_random`.
+        seeds: int64 `[batch, 2]`, see `tfflows.random.counter`.
 
     Example:
         >>> network = tfflows.networks.TimeDependentMLP(2, hidden=(8,))

@@ -8,7 +8,7 @@ import socket
 from functools import partial
 from pathlib import Path
 
-from tfflows.serving import images, page, rest, v2
+from tfflows.serving import image_files, page, rest, v2
 from tfflows.serving.errors import RequestError
 from tfflows.serving.model import ServedModel
 
@@ -129,7 +129,7 @@ def app_of(model: ServedModel):
         *of_versions(get, v2_path, "", v2.model_metadata),
         get("/page/facts", page.facts),
         get("/page/attributes", page.attributes),
-        post("/page/image", page.image, images.MAX_BYTES),
+        post("/page/image", page.image, image_files.MAX_BYTES),
         Mount("/", StaticFiles(directory=PAGE, html=True)),
     ]
     # No other site's page can reach the server under a name of its own.

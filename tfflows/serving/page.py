@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfflows.serving.errors import RequestError
-from tfflows.serving.images import pixels_of
+from tfflows.serving.image_files import pixels_of
 from tfflows.serving.model import ServedModel
 
 

@@ -42,7 +42,7 @@ from tfflows.training.monitors import (
 )
 from tfflows.training.optimizer import FusedAdamW
 from tfflows.training.recipe import Recipe
-from tfflows.training.report import report_of_run
+from tfflows.training.run_report import report_of_run
 from tfflows.training.schedule import WarmupHoldDecay
 
 BEST = "best.weights.h5"

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfflows import counter_random
-from tfflows.checks import require_finite
+from tfflows.checks.values import require_finite
 from tfflows.edit.latent import spherical_path
 from tfflows.flow import Flow
 from tfflows.layers import row_seeds
+from tfflows.random import counter
 
 # Inputs and outputs; a flow that is not conditional has no context.
 SIGNATURES = {
@@ -130,7 +130,7 @@ class Signatures:
     def _bits_per_dim(self, pixels, seed, context=None):
         pixels, seed, context = self._checked(pixels=pixels, seed=seed, context=context)
         num_dims = math.prod(self.flow.event_shape)
-        noise = tf.reshape(counter_random.uniform(seed, num_dims), tf.shape(pixels))
+        noise = tf.reshape(counter.uniform(seed, num_dims), tf.shape(pixels))
         if self.flow.dequantizer is None:
             # Next to 255 float32 cannot hold every noise below 1.
             x = tf.minimum(pixels + noise, np.nextafter(np.float32(1), 0) * (pixels + 1))
@@ -220,7 +220,7 @@ def _all_between(value, low, high):
 def _latent(flow, seed, temperature):
     """One draw from the base a seed, times the temperature."""
     shape = flow.transform.latent_shape
-    draw = counter_random.normal if flow.base_name == "normal" else counter_random.uniform
+    draw = counter.normal if flow.base_name == "normal" else counter.uniform
     z = tf.cast(tf.reshape(draw(seed, math.prod(shape)), [-1, *shape]), flow.compute_dtype)
     z = z if flow.base_name == "normal" else flow.base.distribution.quantile(z)
     return z * tf.reshape(tf.cast(temperature, z.dtype), [-1] + [1] * len(shape))

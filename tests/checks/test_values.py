@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfflows.checks import require_finite, require_range
+from tfflows.checks.values import require_finite, require_range
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

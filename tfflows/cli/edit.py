@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from tfflows.cli_inputs import (
+from tfflows.cli.arguments import (
     box,
     image_flow_of,
     images_of,
@@ -163,7 +163,7 @@ def _neighbours(arguments):
     import numpy as np
 
     from tfflows import edit
-    from tfflows.dequantization import quantize
+    from tfflows.distributions.dequantization import quantize
 
     _require_positive(arguments, "n", "k")
     data = _data(source, flow)
@@ -236,7 +236,7 @@ def _beside(images, others, flow):
     """Rows of an image `[h, w, c]` and what was made of it `[k, h, w, c]`, as pixels."""
     import numpy as np
 
-    from tfflows.dequantization import quantize
+    from tfflows.distributions.dequantization import quantize
 
     others = quantize(others, flow.num_bits or 8)
     return np.concatenate([images[:, None], others], axis=1)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.flow import Flow
-from tfflows.flows.coupling import data_layers
-from tfflows.flows.multiscale import check_image, with_pixels
+from tfflows.flows.pixels import check_image, with_pixels
+from tfflows.flows.vectors import data_layers
 from tfflows.layers import (
     ActNorm,
     Chain,

@@ -16,8 +16,10 @@ from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.framework import op_def_registry
 
 import tfflows
-from tfflows import counter_random, export, warmup
-from tfflows.signatures import SIGNATURES
+from tfflows import export
+from tfflows.export import warmup
+from tfflows.export.signatures import SIGNATURES
+from tfflows.random import counter
 
 FLOWS = {
     "vector": lambda: tfflows.RealNVP(event_shape=(3,), num_couplings=2, hidden=(16,)),
@@ -157,7 +159,7 @@ def test_bits_per_dim_is_the_dequantisation_bound_row_by_row(export_once):
         seed = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, (6, 2))
         inputs |= {"pixels": pixels, "seed": seed}
         found = call(loaded, "bits_per_dim", **inputs)["bits_per_dim"]
-        noise = counter_random.uniform(seed, pixels[0].size).numpy().reshape(pixels.shape)
+        noise = counter.uniform(seed, pixels[0].size).numpy().reshape(pixels.shape)
         expected = -flow.log_prob(pixels + noise, context) / (pixels[0].size * np.log(2))
         assert_close(found, expected)
         one = call(loaded, "bits_per_dim", **{k: v[2:3] for k, v in inputs.items()})
@@ -235,7 +237,7 @@ def test_latents_of_samples_have_the_base_distribution_times_the_temperature(exp
     cdf = {"normal": scipy.stats.norm, "logistic": scipy.stats.logistic}[flow.base_name].cdf
     assert scipy.stats.kstest(z.reshape(-1), cdf).pvalue > 0.01
     if flow.base_name == "normal":
-        assert_close(z.astype(np.float32), counter_random.normal(inputs["seed"], z.shape[1]), 1e-3)
+        assert_close(z.astype(np.float32), counter.normal(inputs["seed"], z.shape[1]), 1e-3)
 
 
 @pytest.mark.parametrize("signature", [*SIGNATURES])

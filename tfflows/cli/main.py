@@ -1,4 +1,4 @@
-"""The command line `tfflows`. Nothing imports it, and it imports TensorFlow only when it must."""
+"""The commands of `tfflows`, and what most of them do."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from tfflows import cli_edit, cli_serve
-from tfflows.cli_inputs import export_of, flow_of, output_of, source_of, temperatures
+from tfflows.cli import edit, serve
+from tfflows.cli.arguments import export_of, flow_of, output_of, source_of, temperatures
 
 _DESCRIPTION = "Normalizing flows: sample, edit, train, measure, export and serve."
 
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--label", type=int, help="class of the samples of a conditional entry")
     sub.add_argument("-o", "--output", help="PNG file (default NAME.png)")
 
-    cli_edit.add_verbs(command)
+    edit.add_verbs(command)
 
     sub = command("train", _train, "Train a recipe, or a zoo entry's recipe anew; resumes.")
     sub.add_argument("recipe", metavar="RECIPE-or-NAME", help="JSON file or zoo entry")
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the last three have log_prob, encode and decode (default savedmodel)",
     )
 
-    cli_serve.add_verb(command)
+    serve.add_verb(command)
     return parser
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfflows.dequantization import quantize
-from tfflows.signatures import Signatures
+from tfflows.distributions.dequantization import quantize
+from tfflows.export.signatures import Signatures
 
 FILE = "tf_serving_warmup_requests"
 

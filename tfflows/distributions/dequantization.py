@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks import require_range
+from tfflows.checks.values import require_range
 from tfflows.layers import AffineCoupling, Chain, Logit
 from tfflows.networks import ConvNetwork
-from tfflows.seeds import own_rows, stateless_seed
+from tfflows.random.seeds import own_rows, stateless_seed
 
 
 def dequantize(x, num_bits: int, seed=None, dtype="float32") -> tf.Tensor:
@@ -22,7 +22,7 @@ def dequantize(x, num_bits: int, seed=None, dtype="float32") -> tf.Tensor:
     Args:
         x: integer pixels `[batch, ...]` in [0, 2**num_bits).
         num_bits: bits per pixel, 1 to 8.
-        seed: see `tfflows.seeds.stateless_seed`; equal seeds give equal noise.
+        seed: see `tfflows.random.stateless_seed`; equal seeds give equal noise.
         dtype: of the result.
 
     Returns:
@@ -33,7 +33,7 @@ def dequantize(x, num_bits: int, seed=None, dtype="float32") -> tf.Tensor:
         tf.errors.InvalidArgumentError: for such a pixel within a `tf.function`.
 
     Example:
-        >>> x = tfflows.dequantization.dequantize(np.array([[0, 15]]), num_bits=4, seed=0)
+        >>> x = tfflows.distributions.dequantize(np.array([[0, 15]]), num_bits=4, seed=0)
         >>> print(tf.floor(x).numpy())
         [[ 0. 15.]]
     """
@@ -97,7 +97,7 @@ class VariationalDequantizer(keras.layers.Layer):
     mixtures of logistics and start from normal noise).
 
     Example:
-        >>> noise = tfflows.dequantization.VariationalDequantizer(width=8, num_couplings=2)
+        >>> noise = tfflows.distributions.VariationalDequantizer(width=8, num_couplings=2)
         >>> flow = tfflows.ImageRealNVP(
         ...     (4, 4, 1), levels=1, width=8, num_blocks=1, num_bits=8, dequantizer=noise
         ... )
@@ -148,7 +148,7 @@ class VariationalDequantizer(keras.layers.Layer):
     def dequantize(self, x, num_bits: int, seed=None, training: bool = False):
         """`x + u` with u drawn from q(u|x), and log q(u|x) in nats, `[batch]`.
 
-        Arguments and errors as for `tfflows.dequantization.dequantize`.
+        Arguments and errors as for `tfflows.distributions.dequantize`.
         """
         x = _pixels(x, num_bits, self.compute_dtype)
         # The generator draws multiples of eps from [0, 1), and the logit of 0 is infinite.
@@ -197,7 +197,7 @@ class NetworkGivenImage(ConvNetwork):
 
 
 def require_pixels(x: tf.Tensor, num_bits: int) -> tf.Tensor:
-    """x itself, if all its values are n-bit pixels; see `tfflows.checks.require_range`."""
+    """x itself, if all its values are n-bit pixels; see `tfflows.checks.values.require_range`."""
     message = f"Pixels must be in [0, {2**num_bits}) for num_bits={num_bits}"
     return require_range(x, 2**num_bits, message)
 
@@ -213,7 +213,7 @@ def quantize(x, num_bits: int) -> np.ndarray:
         uint8 array of x's shape.
 
     Example:
-        >>> print(tfflows.dequantization.quantize(np.array([-0.3, 7.9, 16.2]), num_bits=4))
+        >>> print(tfflows.distributions.quantize(np.array([-0.3, 7.9, 16.2]), num_bits=4))
         [ 0  7 15]
     """
     return np.clip(np.floor(np.asarray(x)), 0, 2**num_bits - 1).astype(np.uint8)

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks import require_finite, require_range
-from tfflows.dequantization import dequantize, require_pixels
+from tfflows.checks.values import require_finite, require_range
+from tfflows.distributions.dequantization import dequantize, require_pixels
 
 
 class FlowInputs:

@@ -6,7 +6,7 @@ import pytest
 import tfflows
 from tfflows import evaluate
 from tfflows.data import Dataset, Split
-from tfflows.dequantization import VariationalDequantizer
+from tfflows.distributions.dequantization import VariationalDequantizer
 
 
 def images(n, size=8, seed=0):

@@ -59,7 +59,7 @@ def as_dtype(value, dtype) -> tf.Tensor:
     `tf.cast` would first round a Python float to float32.
 
     Example:
-        >>> float(tfflows.checks.as_dtype(0.7, "float64"))
+        >>> float(tfflows.checks.values.as_dtype(0.7, "float64"))
         0.7
     """
     return tf.cast(value if tf.is_tensor(value) else np.asarray(value), dtype)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfflows import __version__, warmup
+from tfflows import __version__
+from tfflows.export import warmup
+from tfflows.export.signatures import Signatures
 from tfflows.flow import Flow
 from tfflows.layers.base import constant_weights
-from tfflows.signatures import Signatures
 
 
 def save(

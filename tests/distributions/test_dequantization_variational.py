@@ -11,7 +11,7 @@ from cases import draw_data, max_difference, randomize
 
 import tfflows
 from tfflows import evaluate
-from tfflows.dequantization import VariationalDequantizer, dequantize
+from tfflows.distributions.dequantization import VariationalDequantizer, dequantize
 from tfflows.layers import AffineCoupling, Chain, Rescaling
 from tfflows.networks import ConvNetwork
 

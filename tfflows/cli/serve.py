@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tfflows.cli_inputs import export_of
+from tfflows.cli.arguments import export_of
 
 
 def add_verb(command) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfflows import export
+from tfflows.export import saved_model
+from tfflows.export.signatures import Signatures
 from tfflows.flow import Flow
-from tfflows.signatures import Signatures
 
 EXPORTED = ("log_prob", "encode", "decode")
 # Relative to the largest value, of float32 sums in another order.
@@ -54,7 +54,7 @@ def save(flow: Flow, path: str | os.PathLike, format: str) -> Path:
     Example:
         >>> import os, tempfile
         >>> flow = tfflows.RealNVP(event_shape=(2,), num_couplings=2, hidden=(8,))
-        >>> path = tfflows.formats.save(flow, os.path.join(tempfile.mkdtemp(), "1"), "onnx")
+        >>> path = tfflows.export.formats.save(flow, os.path.join(tempfile.mkdtemp(), "1"), "onnx")
         >>> sorted(os.listdir(path))
         ['decode.onnx', 'encode.onnx', 'log_prob.onnx', 'metadata.json']
     """
@@ -62,10 +62,10 @@ def save(flow: Flow, path: str | os.PathLike, format: str) -> Path:
     if format not in writers:
         raise ValueError(f"The formats are {sorted(writers)}, but found {format!r}.")
     path = Path(path)
-    with export.new_directory(path) as folder:
+    with saved_model.new_directory(path) as folder:
         signatures = Signatures(flow, names=EXPORTED)
-        (folder / "metadata.json").write_text(export.described(signatures))
-        module, functions = export.traced(signatures)
+        (folder / "metadata.json").write_text(saved_model.described(signatures))
+        module, functions = saved_model.traced(signatures)
         try:
             run = writers[format](module, functions, folder)
         except ImportError as error:

@@ -36,7 +36,7 @@ def threefry2x32(
 
     Example:
         >>> zero = tf.zeros([], tf.uint32)
-        >>> words = tfflows.counter_random.threefry2x32((zero, zero), (zero, zero))
+        >>> words = tfflows.random.counter.threefry2x32((zero, zero), (zero, zero))
         >>> [f"{int(word):08x}" for word in words]
         ['6b200159', '99ba4efe']
     """
@@ -75,8 +75,8 @@ def uniform(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
 
     Example:
         >>> seed = tf.constant([[1, 2], [3, 4]], tf.int64)
-        >>> u = tfflows.counter_random.uniform(seed, 5)
-        >>> bool(tf.reduce_all(u[1:] == tfflows.counter_random.uniform(seed[1:], 5)))
+        >>> u = tfflows.random.counter.uniform(seed, 5)
+        >>> bool(tf.reduce_all(u[1:] == tfflows.random.counter.uniform(seed[1:], 5)))
         True
     """
     seed = tf.convert_to_tensor(seed, tf.int64)
@@ -114,7 +114,7 @@ def normal(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
     Source: Box and Muller, "A note on the generation of random normal deviates", 1958.
 
     Example:
-        >>> z = tfflows.counter_random.normal(tf.constant([[1, 2]], tf.int64), 10_000)
+        >>> z = tfflows.random.counter.normal(tf.constant([[1, 2]], tf.int64), 10_000)
         >>> bool(abs(tf.math.reduce_std(z) - 1) < 0.03)
         True
     """

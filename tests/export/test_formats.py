@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfflows
-from tfflows import formats
+from tfflows.export import formats
 
 FLOWS = {
     "vector": lambda: tfflows.RealNVP(

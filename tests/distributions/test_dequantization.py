@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from cases import max_difference
 
-from tfflows.dequantization import dequantize, quantize, stateless_seed
+from tfflows.distributions.dequantization import dequantize, quantize, stateless_seed
 
 PIXELS = np.arange(256, dtype="uint8")
 

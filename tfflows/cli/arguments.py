@@ -34,11 +34,12 @@ def export_of(name: str, directory, version: int = 1, format: str = "savedmodel"
     """The model that is written of the same to `directory/NAME/version/`.
 
     Raises:
-        ValueError: as `flow_of` does, for a version below 1, and as `tfflows.formats.save`.
+        ValueError: as `flow_of` does, for a version below 1, and as `tfflows.export.formats.save`.
         OSError: if that version exists, or the folder cannot be written.
     """
     if format != "savedmodel":
-        from tfflows import export, formats
+        from tfflows import export
+        from tfflows.export import formats
 
         path = export.version_path(directory, Path(name).stem, version)
         return formats.save(flow_of(name), path, format)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfflows
 from tfflows import edit
-from tfflows.dequantization import quantize
+from tfflows.distributions.dequantization import quantize
 from tfflows.layers import Chain, Conv1x1, LearnedPrior, Rescaling
 from tfflows.networks import ConvNetwork
 

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 from cases import build_flow, draw_data, max_difference
 
-from tfflows.dequantization import VariationalDequantizer, dequantize
+from tfflows.distributions.dequantization import VariationalDequantizer, dequantize
 from tfflows.layers import ContinuousLayer, LogDetEstimator, noise_seed
 from tfflows.networks import TimeDependentMLP
-from tfflows.seeds import hashed_seed, stateless_seed, step_seed
+from tfflows.random.seeds import hashed_seed, stateless_seed, step_seed
 
 
 def on_each_replica(strategy, function, x):

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 import tfflows
-from tfflows import counter_random, export
-from tfflows.dequantization import VariationalDequantizer
-from tfflows.signatures import Signatures
+from tfflows import export
+from tfflows.distributions.dequantization import VariationalDequantizer
+from tfflows.export.signatures import Signatures
+from tfflows.random import counter
 
 SERIES = {"kind": "truncated", "terms": 12, "samples": 2}
 ROULETTE = {"kind": "roulette", "terms": 3, "samples": 2, "tail": 2.0}
@@ -123,7 +124,7 @@ def test_bits_per_dim_with_learned_dequantisation():
         weight.assign(weight + rng.normal(0, 0.1, weight.shape))
     pixels, seed = rng.integers(0, 8, (6, 4, 4, 1)), random_seeds(6)
     found = answers(flow, "bits_per_dim")(pixels=pixels.astype("float32"), seed=seed)
-    v = tf.reshape(counter_random.uniform(seed, 16), pixels.shape)
+    v = tf.reshape(counter.uniform(seed, 16), pixels.shape)
     x, _ = noise.dequantize_with(v, pixels, num_bits=3)
     log_q = noise.log_prob(x - pixels, pixels, num_bits=3)
     assert np.std(log_q) > 0.1

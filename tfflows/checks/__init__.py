@@ -1,0 +1,1 @@
+"""What users pass, checked with sentences that say what was found and what was expected."""

@@ -1,0 +1,5 @@
+"""Solvers of ordinary differential equations."""
+
+from tfflows.ode.solvers import RungeKutta4
+
+__all__ = ["RungeKutta4"]
