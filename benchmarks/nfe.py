@@ -17,7 +17,8 @@ import tensorflow as tf
 
 import tfflows
 from tfflows import evaluate
-from tfflows.layers import record_solves
+from tfflows.layers import Costs, Pass
+from tfflows.random import stateless_seed
 
 # Of training; the evaluations that are reported are at the flow's default of 1e-5.
 TOLERANCE = 1e-3
@@ -127,11 +128,11 @@ def train(task, data, method):
     return flow, matching, steps, seconds + more, until.reached
 
 
-def count_evaluations(call, *args):
-    """Evaluations of f in one call of a flow's method."""
-    with record_solves() as solves:
-        call(*args, seed=0)
-    return int(solves[0].num_evaluations)
+def count_evaluations(method, value):
+    """Evaluations of f in one pass of a flow."""
+    costs = Costs()
+    method(value, Pass(seed=0, costs=costs))
+    return int(costs.solves[0].num_evaluations)
 
 
 def row(task, method):
@@ -141,8 +142,8 @@ def row(task, method):
     twin = make_flow(task, data, 1e-5)
     twin.set_weights(flow.get_weights())
     nfe = [
-        count_evaluations(twin.sample, COUNTED),
-        count_evaluations(twin.log_prob, data.test.x[:COUNTED]),
+        count_evaluations(twin.decode_pass, twin.draw_base(COUNTED, stateless_seed(0))),
+        count_evaluations(twin.log_prob_pass, twin.continuous(data.test.x[:COUNTED], seed=0)[0]),
     ]
     found = evaluate.likelihood(twin, data.test.x)
     return [

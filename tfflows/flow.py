@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from random import getrandbits
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfflows.checks.inputs import FlowInputs
 from tfflows.checks.values import as_dtype, require_finite
 from tfflows.distributions.dequantization import VariationalDequantizer
 from tfflows.layers.base import InvertibleLayer
-from tfflows.layers.chain import set_memory_mode
-from tfflows.layers.scopes import noise_seed, without_log_dets
-from tfflows.random.seeds import hashed_seed, replica_and_number, stateless_seed, step_seed
+from tfflows.layers.passes import Pass
+from tfflows.model.compiled import CompiledCalls
+from tfflows.model.fitting import FlowFitting
+from tfflows.model.inputs import FlowInputs
+from tfflows.random.seeds import stateless_seed
 
 tfd = tfp.distributions
 
 # AutoGraph has nothing to convert here, and takes three times as long as the tracing itself.
 _not_converted = tf.autograph.experimental.do_not_convert
-# Instead of a run's seed: what is evaluated again meets the same noise.
-_EVALUATION = -1
 _BASES = {"normal": tfd.Normal, "logistic": tfd.Logistic}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Flow(FlowInputs, keras.Model):
+class Flow(FlowInputs, FlowFitting, keras.Model):
     """Normalizing flow: an exact density, a sampler and a Keras model.
 
         x = f(z), z ~ base
@@ -75,9 +72,6 @@ class Flow(FlowInputs, keras.Model):
         >>> flow.log_prob(flow.sample(5, seed=0)).shape
         TensorShape([5])
     """
-
-    # How many examples of an array `fit` adapts to.
-    adapt_examples = 10_000
 
     def __init__(
         self,
@@ -140,13 +134,11 @@ class Flow(FlowInputs, keras.Model):
                 f"The transform produces events of shape {transform.event_shape}, but the flow "
                 f"was given event_shape {self.event_shape}."
             )
-        self.memory = memory
-        self._nll = keras.metrics.Mean("nll")
-        self._bits_per_dim = None if num_bits is None else keras.metrics.Mean("bits_per_dim")
-        self._run_seed = 0
+        self._compiled = CompiledCalls()
+        self._init_fitting(memory)
         self.built = True
 
-    # The density.
+    # The density and what one draws from it. In plain Python all of this runs compiled.
 
     @_not_converted
     def log_prob(self, x, context=None, seed=None, training=False):
@@ -157,7 +149,7 @@ class Flow(FlowInputs, keras.Model):
                 the flow's `dequantizer`, whose log q(u|x) is then taken off.
             context: `[batch, context_dim]` or labels `[batch]` for a conditional flow.
             seed: of the dequantisation noise, and of the noise of layers that estimate their
-                log-det; see `tfflows.random.stateless_seed` and `tfflows.layers.noise_seed`.
+                log-det; see `tfflows.random.stateless_seed` and `tfflows.layers.Pass`.
             training: whether dropout and the like are on.
 
         Raises:
@@ -167,25 +159,26 @@ class Flow(FlowInputs, keras.Model):
             tf.errors.InvalidArgumentError: for wrong values within a `tf.function`. XLA drops such
                 checks.
         """
-        x, log_q = self._continuous_and_log_q(x, seed, training)
-        context = self.layer_context(context, x)
-        if seed is None and training and self.memory != "store":
-            # What the backward pass computes anew is to meet the same noise again.
-            seed = stateless_seed(None)
-        with noise_seed(seed):
-            z, log_det = self.transform.inverse_and_log_det(x, context, training)
-        return require_finite(
-            self.base.log_prob(z) + log_det - log_q,
-            f"The log_prob of {self.name} should be finite (is x outside its support, or did "
-            "training diverge?)",
-        )
+        seed = stateless_seed(seed) if training or seed is not None else None
+        x, log_q = self.continuous(x, seed, training)
+        log_prob = self._run("log_prob", x, context, seed, training=training)
+        return self._finite(log_prob - log_q)
+
+    @_not_converted
+    def score(self, x, context=None, seed=None):
+        """Gradient of `log_prob` with respect to x, of x's shape, in nats per unit of x.
+
+        Arguments and errors as for `log_prob`; that of an integer image is at the dequantised one.
+        """
+        x, _ = self.continuous(x, seed)
+        score = self._run("score", x, context, seed)
+        return require_finite(score, f"The score of {self.name} should be finite")
 
     @_not_converted
     def encode(self, x, context=None, seed=None):
         """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
-        x = self._continuous(x, seed)
-        with without_log_dets():
-            z, _ = self.transform.inverse_and_log_det(x, self.layer_context(context, x))
+        x, _ = self.continuous(x, seed)
+        z = self._run("encode", x, context, log_dets=False)
         return require_finite(z, f"The z of {self.name} should be finite (is x in its support?)")
 
     @_not_converted
@@ -194,7 +187,7 @@ class Flow(FlowInputs, keras.Model):
         z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
         if z.shape.rank and z.shape[0] == 0:
             raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")
-        return self._forward(z, context)
+        return self._run("decode", z, context, log_dets=False)
 
     @_not_converted
     def sample(self, n: int, temperature: float = 1.0, seed=None, context=None):
@@ -210,17 +203,38 @@ class Flow(FlowInputs, keras.Model):
         Raises:
             ValueError: if n is below 1, the temperature negative, or the context does not fit.
         """
-        if not isinstance(n, (int, np.integer)) or n < 1:
-            raise ValueError(f"sample needs an integer n of at least 1, but found {n}.")
-        if not tf.is_tensor(temperature) and not temperature >= 0:
-            raise ValueError(f"sample needs a temperature of at least 0, but found {temperature}.")
-        z = self._draw_base(n, stateless_seed(seed))
-        if context is not None:
-            context = tf.convert_to_tensor(context)
-            if context.shape.rank == (0 if self.num_classes else 1):
-                context = tf.repeat(context[tf.newaxis], n, axis=0)
-        z = z * as_dtype(temperature, z.dtype)
-        return self._forward(z, context)
+        return self._draw(n, temperature, seed, context, log_dets=False)[0]
+
+    @_not_converted
+    def sample_and_log_prob(self, n: int, temperature: float = 1.0, seed=None, context=None):
+        """`sample`, and the `log_prob` of what was drawn, `[n]`, from the same pass.
+
+        It is that of the flow itself, whatever the temperature; arguments and errors as for
+        `sample`.
+        """
+        return self._draw(n, temperature, seed, context, log_dets=True)
+
+    # The same as passes: of checked values, within a graph or without.
+
+    def log_prob_pass(self, x, call: Pass):
+        """Log-density of continuous x in nats, `[batch]`; `call.context` is the layers' one."""
+        z, log_det = self.transform.inverse_pass(x, call)
+        return self.base.log_prob(z) + log_det
+
+    def score_pass(self, x, call: Pass):
+        """Gradient of `log_prob_pass` with respect to x."""
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = self.log_prob_pass(x, call)
+        return tape.gradient(log_prob, x)
+
+    def encode_pass(self, x, call: Pass):
+        """Latent z of continuous x."""
+        return self.transform.inverse_pass(x, call)[0]
+
+    def decode_pass(self, z, call: Pass):
+        """Data x of z."""
+        return self.transform.forward_pass(z, call)[0]
 
     # TFP's side.
 
@@ -246,43 +260,12 @@ class Flow(FlowInputs, keras.Model):
         """How `log_prob` estimates log-dets; `None` for a flow that computes them."""
         return self.transform.log_det_estimator
 
-    # Keras's side.
-
-    def adapt(self, x, context=None, seed=None):
-        """Set the data-dependent state of all layers from one batch x.
-
-        `fit` does it if it was not done before, with `adapt_examples` random examples of an array
-        or the first batch of a `tf.data.Dataset`.
-        """
-        x = self._continuous(x, seed)
-        with without_log_dets():
-            self.transform.adapt(x, self.layer_context(context, x))
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
-
-        The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
-        and is the same on one device and on several that share a batch.
-
-        x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
-        is the context where x is an array. Arrays are checked as a whole before training starts,
-        and the batches of a data set before each step.
-        """
-        x = self.check_data(x, y)
-        if self.transform.needs_adapt:
-            self.adapt(*self.examples_to_adapt_to(x, y))
-        return super().fit(x, y, *args, **kwargs)
-
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`.
-
-        The same x meets the same dequantisation noise at each call, on any number of replicas.
-        """
-        x = self.check_data(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+    # Keras's side; how it is fitted is in `FlowFitting`.
 
     def call(self, inputs, training=False):
         """`log_prob` of x, or of a pair `(x, context)`; images must be integer pixels."""
+        if isinstance(inputs, tuple) and len(inputs) == 3:
+            return self.step_values(*inputs, training)
         x, context = inputs if isinstance(inputs, tuple) else (inputs, None)
         self._check_pixels_dtype(x)
         return self.log_prob(x, context, training=training)
@@ -293,65 +276,6 @@ class Flow(FlowInputs, keras.Model):
     def compute_output_shape(self, input_shape):
         is_pair = isinstance(input_shape[0], tuple)
         return (input_shape[0] if is_pair else input_shape)[:1]
-
-    @property
-    def memory(self) -> str:
-        """How training comes by the activations of the transform's chains."""
-        return self._memory
-
-    @memory.setter
-    def memory(self, value: str):
-        set_memory_mode(self.transform, value)
-        self._memory = value
-        # The step that was traced has the old one.
-        self.train_function = None
-
-    def make_train_function(self, force=False):
-        # Otherwise Keras makes the optimizer's slots within the first trace, and traces twice.
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
-        if self.train_function is None or force:
-            self._run_seed = getrandbits(31)  # `keras.utils.set_random_seed` decides it
-        return super().make_train_function(force)
-
-    def train_step(self, data):
-        with self._step_seed(self._run_seed, self.optimizer.iterations):
-            return self._logs(super().train_step(self._with_context_as_input(data)))
-
-    def test_step(self, data):
-        with self._step_seed(_EVALUATION, 0):
-            return self._logs(super().test_step(self._with_context_as_input(data)))
-
-    def _step_seed(self, run, step):
-        """Scope of the noise of one step, which how many replicas there are does not change."""
-        # Of this epoch; gradients that are accumulated belong to one step.
-        _, num_replicas = replica_and_number()
-        examples_seen = num_replicas * tf.cast(self._nll.count, tf.int64)
-        return step_seed(hashed_seed(run, step, examples_seen))
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # There is nothing to build, and Keras would take a batch off the data under a strategy.
-        return
-
-    def _logs(self, logs):
-        # Of several workers' figures Keras takes the mean along an axis (keras-team/keras#20585).
-        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-            return {name: value[tf.newaxis] for name, value in logs.items()}
-        return logs
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        nll = -y_pred if sample_weight is None else -y_pred * tf.cast(sample_weight, y_pred.dtype)
-        # Keras adds the replicas' gradients up.
-        loss = tf.reduce_mean(nll) / tf.distribute.get_strategy().num_replicas_in_sync
-        return loss + sum(self._aggregate_additional_loss(extra) for extra in self.losses)
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        self._nll.update_state(-y_pred, sample_weight)
-        if self._bits_per_dim is not None:
-            num_dims = math.prod(self.event_shape)
-            self._bits_per_dim.update_state(-y_pred / (num_dims * math.log(2)), sample_weight)
-        return self.get_metrics_result()
 
     def summary(self, *args, **kwargs):
         kwargs.setdefault("expand_nested", True)
@@ -387,7 +311,39 @@ class Flow(FlowInputs, keras.Model):
 
     # Helpers.
 
-    def _draw_base(self, n, seed):
+    def _finite(self, log_prob):
+        message = f"The log_prob of {self.name} should be finite (is x outside its support, or did "
+        return require_finite(log_prob, f"{message}training diverge?)")
+
+    def _run(self, method, value, context, seed=None, training=False, log_dets=True):
+        context = self.layer_context(context, value)
+        seed = None if seed is None else stateless_seed(seed)
+        settings = {"method": method, "training": training, "log_dets": log_dets}
+        return self._compiled(self._in_pass, (value, context), (seed,), **settings)
+
+    def _in_pass(self, value, context, seed, method, training, log_dets):
+        call = Pass(context, training, seed, log_dets=log_dets)
+        return getattr(self, f"{method}_pass")(value, call)
+
+    def _draw(self, n, temperature, seed, context, log_dets):
+        if not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(f"sample needs an integer n of at least 1, but found {n}.")
+        if not tf.is_tensor(temperature) and not temperature >= 0:
+            raise ValueError(f"sample needs a temperature of at least 0, but found {temperature}.")
+        if context is not None:
+            context = tf.convert_to_tensor(context)
+            if context.shape.rank == (0 if self.num_classes else 1):
+                context = tf.repeat(context[tf.newaxis], n, axis=0)
+        context = self.layer_context(context, tf.TensorSpec((n, *self.transform.latent_shape)))
+        numbers = tf.constant(n), as_dtype(temperature, self.compute_dtype), stateless_seed(seed)
+        return self._compiled(self._drawn, (context,), numbers, log_dets=log_dets)
+
+    def _drawn(self, context, n, temperature, seed, log_dets):
+        z = self.draw_base(n, seed) * temperature
+        x, log_det = self.transform.forward_pass(z, Pass(context, log_dets=log_dets))
+        return x, self.base.log_prob(z) - log_det if log_dets else log_det
+
+    def draw_base(self, n, seed):
         """n latents of the base, n a number or a scalar tensor."""
         shape = (n, *self.transform.latent_shape)
         random = {"seed": seed, "dtype": self.compute_dtype, "alg": "philox"}
@@ -396,33 +352,3 @@ class Flow(FlowInputs, keras.Model):
         # The generator draws multiples of eps from [0, 1), and the quantile of 0 is infinite.
         random["minval"] = np.finfo(self.compute_dtype).eps / 4
         return self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))
-
-    def _forward(self, z, context):
-        with without_log_dets():
-            return self.transform.forward_and_log_det(z, self.layer_context(context, z))[0]
-
-    def _with_context_as_input(self, data):
-        x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if context is not None:
-            x = (x, context)
-        return x, None, sample_weight
-
-    def examples_to_adapt_to(self, x, y):
-        """Pair of x and context for `adapt`: `adapt_examples` random ones, or a first batch."""
-        if isinstance(x, tf.data.Dataset):
-            # What each worker sees of a data set is not the same.
-            if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
-                raise ValueError(
-                    f"{self.name} has layers that start from data; on several workers call adapt "
-                    "with the same batch on each before fit."
-                )
-            x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
-            return x if isinstance(x, tuple) else (x, y)
-        if not (isinstance(x, (tuple, np.ndarray)) or tf.is_tensor(x)):
-            raise ValueError(
-                f"{self.name} has layers that start from data, but cannot look ahead into "
-                f"{type(x).__name__}; call adapt with one batch before fit."
-            )
-        x, y = x if isinstance(x, tuple) else (x, y)
-        rows = np.random.default_rng(0).permutation(len(x))[: self.adapt_examples]
-        return np.asarray(x)[rows], None if y is None else np.asarray(y)[rows]

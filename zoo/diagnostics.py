@@ -101,13 +101,16 @@ def _in_float64(flow):
 
 
 def _solves(flow, x, context) -> dict:
-    from tfflows.layers import record_solves
+    from tfflows.layers import Costs, Pass
+    from tfflows.random import stateless_seed
 
     config = flow.get_config()
-    with record_solves() as density:
-        flow.log_prob(x, context)
-    with record_solves() as sampling:
-        flow.sample(len(x), seed=0, context=context)
+    x, _ = flow.continuous(x)
+    context = flow.layer_context(context, x)
+    density, sampling = Costs(), Costs()
+    flow.log_prob_pass(x, Pass(context, costs=density))
+    z = flow.draw_base(len(x), stateless_seed(0))
+    flow.decode_pass(z, Pass(context, log_dets=False, costs=sampling))
     return {
         "solver": config["solver"],
         "rtol": config["rtol"],
@@ -115,8 +118,8 @@ def _solves(flow, x, context) -> dict:
         "num_steps": config["num_steps"],
         "trace": flow.blocks[0].trace,
         "batch": len(x),
-        "evaluations_of_log_prob": int(np.sum([s.num_evaluations for s in density])),
-        "evaluations_of_sample": int(np.sum([s.num_evaluations for s in sampling])),
+        "evaluations_of_log_prob": int(np.sum([s.num_evaluations for s in density.solves])),
+        "evaluations_of_sample": int(np.sum([s.num_evaluations for s in sampling.solves])),
     }
 
 

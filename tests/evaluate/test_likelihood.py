@@ -175,10 +175,10 @@ def test_gaussian_likelihood_of_images_dequantises_both_splits():
 class Broken(InvertibleLayer):
     """x = 2 z, but an inverse that is off by one, and no log-det."""
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         return 2 * z, 0 * z[:, 0]
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         return x / 2 + 1, 0 * x[:, 0]
 
 
@@ -194,7 +194,7 @@ def test_round_trip_over_batches(batch_size):
     class Rough(Broken):
         """The inverse is off by 1 where x is positive."""
 
-        def _inverse(self, x, context, training):
+        def _inverse(self, x, call):
             return x / 2 + tf.cast(x > 0, x.dtype), 0 * x[:, 0]
 
     flow = tfflows.Flow(Rough(), (3,))

@@ -476,7 +476,7 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
         (path / "saved_model.pb").write_text("half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(export, "_write", write)
+    monkeypatch.setattr(export.saved_model, "_write", write)
     with pytest.raises(OSError, match="No space left"):
         export.save(FLOWS["vector"](), tmp_path / "1")
     assert os.listdir(tmp_path) == []

@@ -11,7 +11,7 @@ import tensorflow as tf
 from cases import max_difference, randomize
 
 import tfflows
-from tfflows.layers import Chain, ContinuousLayer, noise_seed, record_solves, without_log_dets
+from tfflows.layers import Chain, ContinuousLayer, Costs, Pass
 from tfflows.networks import TimeDependentConvNetwork, TimeDependentMLP
 
 A = np.array([[0.3, -1.2, 0.1], [0.7, -0.5, 0.4], [-0.2, 0.6, 0.9]])
@@ -209,13 +209,13 @@ def nonlinear(trace, seed=0, **settings):
 def test_hutchinsons_estimate_is_unbiased(trace):
     n = 1000
     z = tf.repeat(draw(1, 3), n, axis=0)
-    with record_solves(energies=True) as solves:
-        x, estimates = nonlinear(trace).forward_and_log_det(z)
-        exact_x, exact = nonlinear("exact").forward_and_log_det(z[:1])
+    costs = Costs(energies=True)
+    x, estimates = nonlinear(trace).forward_pass(z, Pass(costs=costs))
+    exact_x, exact = nonlinear("exact").forward_pass(z[:1], Pass(costs=costs))
     np.testing.assert_allclose(x[0], exact_x[0], rtol=1e-12)
     for found, expected in [
         (estimates, exact),
-        (solves[0].jacobian_norm, solves[1].jacobian_norm),
+        (costs.solves[0].jacobian_norm, costs.solves[1].jacobian_norm),
     ]:
         error = np.std(found) / math.sqrt(n)
         assert error > 1e-3 * abs(expected[0])
@@ -245,10 +245,8 @@ def test_seeds_decide_the_noise():
     assert max_difference(first, fixed) > 1e-2
 
     for training in (False, True):
-        with noise_seed(7):
-            seeded = layer.inverse_and_log_det(z, training=training)[1]
-        with noise_seed((7, 0)):
-            again = layer.inverse_and_log_det(z, training=training)[1]
+        seeded = layer.inverse_and_log_det(z, training=training, seed=7)[1]
+        again = layer.inverse_and_log_det(z, training=training, seed=(7, 0))[1]
         np.testing.assert_array_equal(seeded, again)
         assert max_difference(seeded, fixed) > 1e-2
 
@@ -294,24 +292,24 @@ def test_recorded_evaluations_are_the_calls_of_the_network(solver, monkeypatch):
     call = Linear.call
     monkeypatch.setattr(Linear, "call", lambda *args, **k: [calls.append(1), call(*args, **k)][1])
     layer.build((None, 3))
-    with record_solves() as solves:
-        layer.forward_and_log_det(draw(2, 3))
-        first = len(calls)
-        layer.inverse_and_log_det(draw(2, 3))
-    assert [int(solve.num_evaluations) for solve in solves] == [first, len(calls) - first]
-    assert solves[0].kinetic_energy is None
+    costs = Costs()
+    layer.forward_pass(draw(2, 3), Pass(costs=costs))
+    first = len(calls)
+    layer.inverse_pass(draw(2, 3), Pass(costs=costs))
+    assert [int(solve.num_evaluations) for solve in costs.solves] == [first, len(calls) - first]
+    assert costs.solves[0].kinetic_energy is None
 
 
 @pytest.mark.parametrize("interval", [(0.0, 1.0), (0.7, -0.3)])
 def test_energies_are_integrals_along_the_path(interval):
     layer, z = linear(interval=interval, solver="rk4", num_steps=20), draw(4, 3)
-    with record_solves(energies=True) as solves:
-        x, _ = layer.forward_and_log_det(z)
-        layer.inverse_and_log_det(x)
+    costs = Costs(energies=True)
+    x, _ = layer.forward_pass(z, Pass(costs=costs))
+    layer.inverse_pass(x, Pass(costs=costs))
     times = np.linspace(0, interval[1] - interval[0], 201)
     slopes = np.array([z @ scipy.linalg.expm(A * t).T @ A.T for t in times])
     kinetic = scipy.integrate.simpson(np.sum(slopes**2, -1), x=np.abs(times), axis=0)
-    for solve in solves:
+    for solve in costs.solves:
         np.testing.assert_allclose(solve.kinetic_energy, kinetic, rtol=1e-5)
         np.testing.assert_allclose(solve.jacobian_norm, np.full(4, np.sum(A**2)), rtol=1e-5)
 
@@ -319,8 +317,7 @@ def test_energies_are_integrals_along_the_path(interval):
 def test_values_without_log_dets_are_the_same():
     layer, z = nonlinear("exact"), draw(4, 3)
     x, _ = layer.forward_and_log_det(z)
-    with without_log_dets():
-        alone, log_det = layer.forward_and_log_det(z)
+    alone, log_det = layer.forward_pass(z, Pass(log_dets=False))
     np.testing.assert_allclose(alone, x, rtol=1e-12)
     np.testing.assert_array_equal(log_det, np.zeros(4))
 
@@ -344,15 +341,13 @@ def test_training_tolerance_is_for_training():
         for rough in (None, 1e-2):
             layer = linear(0.9, training_tolerance=rough)
             adjoint = []
-            with (
-                record_solves(on_adjoint=lambda n, to=adjoint: to.append(int(n))) as solves,
-                tf.GradientTape() as tape,
-            ):
+            costs = Costs(on_adjoint=lambda n, to=adjoint: to.append(int(n)))
+            with tf.GradientTape() as tape:
                 tape.watch(z)
-                x, _ = layer.forward_and_log_det(z, training=training)
+                x, _ = layer.forward_pass(z, Pass(training=training, costs=costs))
             tape.gradient(x, z)
             errors[training, rough] = max_difference(x, expected)
-            evaluations[training, rough] = (int(solves[0].num_evaluations), *adjoint)
+            evaluations[training, rough] = (int(costs.solves[0].num_evaluations), *adjoint)
     assert evaluations[False, 1e-2] == evaluations[False, None] == evaluations[True, None]
     assert np.all(np.less(evaluations[True, 1e-2], evaluations[False, 1e-2]))
     assert max(errors[False, 1e-2], errors[True, None]) < 1e-6 < errors[True, 1e-2] < 1e-1

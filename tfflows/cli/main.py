@@ -191,7 +191,3 @@ def _export(arguments):
     path = export_of(arguments.name, arguments.directory, arguments.version, arguments.format)
     what = "SavedModel" if arguments.format == "savedmodel" else f"Models ({arguments.format})"
     print(f"{what}: {path.resolve()}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.flow import Flow
-from tfflows.layers import LogDetEstimator
+from tfflows.layers import LogDetEstimator, Pass
 from tfflows.layers.log_det import exact_log_det, series_log_det
 from tfflows.layers.residual import residual_blocks
 
@@ -218,18 +218,19 @@ def _inputs_of(flow, blocks, x, context, seed):
     found = []
 
     def recorder(block):
-        def inverse(x, context, training):
+        def inverse(x, call):
             dtype = block.variable_dtype
-            residual = block._residual(block.network.parameters(), context, dtype)
+            residual = block._residual(block.network.parameters(), call.context, dtype)
             found.append((residual, tf.cast(x, dtype)))
-            return type(block)._inverse(block, x, context, training)
+            return type(block)._inverse(block, x, call)
 
         return inverse
 
     try:
         for block in blocks:
             block._inverse = recorder(block)
-        flow.encode(x, context, seed)
+        x, _ = flow.continuous(x, seed)
+        flow.encode_pass(x, Pass(flow.layer_context(context, x), log_dets=False))
     finally:
         for block in blocks:
             del block._inverse

@@ -63,7 +63,7 @@ def save(flow: Flow, path: str | os.PathLike, format: str) -> Path:
         raise ValueError(f"The formats are {sorted(writers)}, but found {format!r}.")
     path = Path(path)
     with saved_model.new_directory(path) as folder:
-        signatures = Signatures(flow, names=EXPORTED)
+        signatures = Signatures(flow, names=EXPORTED, constants=True)
         (folder / "metadata.json").write_text(saved_model.described(signatures))
         module, functions = saved_model.traced(signatures)
         try:

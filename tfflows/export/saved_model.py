@@ -15,7 +15,6 @@ from tfflows import __version__
 from tfflows.export import warmup
 from tfflows.export.signatures import Signatures
 from tfflows.flow import Flow
-from tfflows.layers.base import constant_weights
 
 
 def save(
@@ -137,7 +136,7 @@ def version_path(directory: str | os.PathLike, name: str, version: int) -> Path:
 
 
 def _write(flow, path, name, log_probs):
-    signatures = Signatures(flow, log_probs)
+    signatures = Signatures(flow, log_probs, constants=True)
     metadata = signatures.metadata = described(signatures)
     module, concrete = traced(signatures)
     # Servers take no gradients, and to store custom ones would trace each of them.
@@ -156,11 +155,10 @@ def traced(signatures: Signatures):
     # Not Keras's ExportArchive, which traces each function a second time while it saves.
     module = tf.Module()
     concrete = {}
-    with constant_weights():
-        for signature, (function, inputs) in signatures.functions().items():
-            graph = tf.function(function, input_signature=inputs, autograph=False)
-            concrete[signature] = graph.get_concrete_function()
-            setattr(module, signature, concrete[signature])
+    for signature, (function, inputs) in signatures.functions().items():
+        graph = tf.function(function, input_signature=inputs, autograph=False)
+        concrete[signature] = graph.get_concrete_function()
+        setattr(module, signature, concrete[signature])
     variables = [variable for function in concrete.values() for variable in function.variables]
     module.weights = list({id(variable): variable for variable in variables}.values())
     return module, concrete

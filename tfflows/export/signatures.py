@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfflows.checks.values import require_finite
 from tfflows.edit.latent import spherical_path
 from tfflows.flow import Flow
-from tfflows.layers import row_seeds
+from tfflows.layers import Pass
 from tfflows.random import counter
 
 # Inputs and outputs; a flow that is not conditional has no context.
@@ -37,10 +37,19 @@ class Signatures:
             without them there is no such signature.
         metadata: the text that the signature `metadata` returns.
         names: of the signatures, by default all that the flow has.
+        constants: whether the weights will not change any more, see `tfflows.layers.Pass`.
     """
 
-    def __init__(self, flow: Flow, log_probs=None, metadata: str = "", names=tuple(SIGNATURES)):
+    def __init__(
+        self,
+        flow: Flow,
+        log_probs=None,
+        metadata: str = "",
+        names=tuple(SIGNATURES),
+        constants: bool = False,
+    ):
         self.flow = flow
+        self._constants = constants
         self.metadata = metadata
         self.log_probs = None if log_probs is None else np.sort(np.asarray(log_probs, "float32"))
         absent = set()
@@ -52,8 +61,8 @@ class Signatures:
             absent.add("anomaly")
         self.specs = _specs(flow)
         self._flow_log_prob = self._fixed_log_prob
-        self._flow_encode = flow.encode
-        self._flow_decode = flow.decode
+        self._flow_encode = self._encoded
+        self._flow_decode = self._decoded
         self.signatures = {
             name: ([tensor for tensor in inputs if tensor in self.specs], outputs)
             for name, (inputs, outputs) in SIGNATURES.items()
@@ -65,8 +74,8 @@ class Signatures:
         self._flow_log_prob = tf.function(
             self._fixed_log_prob, autograph=False, reduce_retracing=True
         )
-        self._flow_encode = tf.function(self.flow.encode, autograph=False, reduce_retracing=True)
-        self._flow_decode = tf.function(self.flow.decode, autograph=False, reduce_retracing=True)
+        self._flow_encode = tf.function(self._encoded, autograph=False, reduce_retracing=True)
+        self._flow_decode = tf.function(self._decoded, autograph=False, reduce_retracing=True)
 
     def functions(self):
         """Pairs of a function and its inputs' specs by the signature's name."""
@@ -77,16 +86,25 @@ class Signatures:
 
     def _fixed_log_prob(self, x, context):
         """That of the flow; where it is an estimate, with the same noise in every row."""
-        if self.flow.log_det_estimator is None:
-            return self.flow.log_prob(x, context)
-        with row_seeds(_zero_seeds(x)):
-            return self.flow.log_prob(x, context)
+        return self.flow.log_prob_pass(*self._pass(x, context, _zero_seeds(x)))
 
     def _seeded_log_prob(self, x, context, seed):
         if self.flow.log_det_estimator is None:
             return self._flow_log_prob(x, context)
-        with row_seeds(seed):
-            return self.flow.log_prob(x, context)
+        return self.flow.log_prob_pass(*self._pass(x, context, seed))
+
+    def _encoded(self, x, context):
+        return self.flow.encode_pass(*self._pass(x, context, log_dets=False))
+
+    def _decoded(self, z, context):
+        return self.flow.decode_pass(*self._pass(z, context, log_dets=False))
+
+    def _pass(self, value, context, row_seeds=None, log_dets=True):
+        """The value in the flow's dtype, and what layers are told."""
+        value = tf.cast(value, self.flow.compute_dtype)
+        context = self.flow.layer_context(context, value)
+        call = Pass(context, row_seeds=row_seeds, log_dets=log_dets, constants=self._constants)
+        return value, call
 
     def _log_prob(self, x, context=None):
         x, context = self._checked(x=x, context=context)
@@ -115,9 +133,7 @@ class Signatures:
         inputs = {"seed": seed, "temperature": temperature, "context": context}
         seed, temperature, context = self._checked(**inputs)
         z = _latent(self.flow, seed, temperature)
-        context = self.flow.layer_context(context, z)
-        with row_seeds(_zero_seeds(z)):
-            x, log_det = self.flow.transform.forward_and_log_det(z, context)
+        x, log_det = self.flow.transform.forward_pass(*self._pass(z, context, _zero_seeds(z)))
         return _outputs(x=x, log_prob=self.flow.base.log_prob(z) - log_det)
 
     def _interpolate(self, a, b, t, context=None):

@@ -16,10 +16,9 @@ from tfflows.flows.vectors import data_layers
 from tfflows.layers import (
     Chain,
     ContinuousLayer,
+    Costs,
     MultiScale,
     Squeeze,
-    current_solves,
-    record_solves,
 )
 from tfflows.networks import TimeDependentConvNetwork, TimeDependentMLP
 from tfflows.random.seeds import own_rows, replica_and_number, stateless_seed
@@ -274,12 +273,12 @@ class FFJORD(Flow):
         """
         after = self._layers_after_blocks("Flow matching")
         seed = stateless_seed(seed)
-        y = self._continuous(x, seed)
+        y, _ = self.continuous(x, seed)
         context = self.layer_context(context, y)
         for layer in reversed(after):
             y, _ = layer.inverse_and_log_det(y, context)
         batch = tf.shape(y)[0]
-        z = own_rows(lambda n: self._draw_base(n, seed + [0, 1]), batch)
+        z = own_rows(lambda n: self.draw_base(n, seed + [0, 1]), batch)
         z = tf.reshape(z, tf.shape(y))
         # One draw for the batch, spread evenly: less noise than with one for each example.
         offset = tf.random.stateless_uniform([], seed + [0, 2], dtype=y.dtype, alg="philox")
@@ -319,54 +318,46 @@ class FFJORD(Flow):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def call(self, inputs, training=False):
-        """`log_prob`; with `loss="flow_matching"` and in training minus `flow_matching_loss`."""
-        if not training or self.loss != "flow_matching":
-            return super().call(inputs, training)
-        x, context = inputs if isinstance(inputs, tuple) else (inputs, None)
-        self._check_pixels_dtype(x)
-        return -self.flow_matching_loss(x, context)
+    def step_values(self, x, context, seed, training, costs=None):
+        if training and self.loss == "flow_matching":
+            self._check_pixels_dtype(x)
+            loss = self.flow_matching_loss(x, context, seed)
+            return {"loss": loss, "flow_matching": loss}
+        settings = self._hyper_parameters
+        penalties = {name: settings[name] for name in ("kinetic_energy", "jacobian_norm")}
+        costs = Costs(
+            energies=training and any(penalties.values()),
+            on_adjoint=self._count_adjoint if training else None,
+        )
+        values = super().step_values(x, context, seed, training, costs)
+        values["nfe"] = tf.cast(sum(solve.num_evaluations for solve in costs.solves), tf.float32)
+        if costs.energies:
+            for name, factor in penalties.items():
+                values[name] = sum(getattr(solve, name) for solve in costs.solves)
+                values["loss"] += factor * values[name]
+        return values
+
+    def _count_adjoint(self, num_evaluations):
+        self._backward_nfe.update_state(len(self.blocks) * num_evaluations)
 
     def train_step(self, data):
-        settings = self._hyper_parameters
-        has_penalty = settings["kinetic_energy"] > 0 or settings["jacobian_norm"] > 0
-
-        def count(num_evaluations):
-            self._backward_nfe.update_state(len(self.blocks) * num_evaluations)
-
-        with record_solves(energies=has_penalty, on_adjoint=count) as solves:
-            results = super().train_step(data)
-        if solves:
+        results = super().train_step(data)
+        if self.loss != "flow_matching":
             results |= self._logs({"backward_nfe": self._backward_nfe.result()})
         return results
 
-    def test_step(self, data):
-        with record_solves():
-            return super().test_step(data)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        for solve in current_solves():
-            for name in ("kinetic_energy", "jacobian_norm"):
-                energy, factor = getattr(solve, name), self._hyper_parameters[name]
-                if energy is not None and factor > 0:
-                    loss += factor * tf.reduce_mean(energy) / replicas
-        return loss
-
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        solves = current_solves()
-        if not solves:  # a step of flow matching
-            self._flow_matching.update_state(-y_pred, sample_weight)
-            return self._results("flow_matching")
-        super().compute_metrics(x, y, y_pred, sample_weight)
-        names = ["nll", "nfe"] + ([] if self.num_bits is None else ["bits_per_dim"])
-        self._nfe.update_state(sum(solve.num_evaluations for solve in solves))
-        if solves[0].kinetic_energy is not None:
-            self._kinetic_energy.update_state(sum(solve.kinetic_energy for solve in solves))
-            self._jacobian_norm.update_state(sum(solve.jacobian_norm for solve in solves))
-            names += ["kinetic_energy", "jacobian_norm"]
-        return self._results(*names)
+        if "nll" in y_pred:
+            super().compute_metrics(x, y, y_pred, sample_weight)
+        else:
+            self._flow_matching.update_state(y_pred["flow_matching"], sample_weight)
+        for name in ("nfe", "kinetic_energy", "jacobian_norm"):
+            if name in y_pred:
+                getattr(self, f"_{name}").update_state(y_pred[name])
+        names = [name for name in y_pred if name != "loss"]
+        return self._results(
+            *names, *(["bits_per_dim"] if self.num_bits and "nll" in names else [])
+        )
 
     def _results(self, *names):
         """What was measured: the other metrics would read 0."""

@@ -67,7 +67,7 @@ class HybridClassifier(keras.Model):
 
     def call(self, x, training=False):
         """A dictionary: `log_probs_of_classes` `[batch, num_classes]` and `log_prob` `[batch]`."""
-        x, log_q = self.flow._continuous_and_log_q(x, None, training)
+        x, log_q = self.flow.continuous(x, None, training)
         z, log_det = self.flow.transform.inverse_and_log_det(x, None, training)
         size = math.prod(self.flow.transform.latent_shape)
         return {

@@ -8,13 +8,13 @@ from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, 
 from tfflows.layers.linear import Conv1x1
 from tfflows.layers.log_det import LogDetEstimator
 from tfflows.layers.multiscale import MultiScale
+from tfflows.layers.passes import Pass
 from tfflows.layers.permutation import Permutation, Reverse
 from tfflows.layers.preprocessing import Logit, Rescaling, Reshape
 from tfflows.layers.prior import LearnedPrior
 from tfflows.layers.residual import ResidualBlock
 from tfflows.layers.scale import Scale, Standardize
-from tfflows.layers.scopes import noise_seed, row_seeds, without_log_dets
-from tfflows.layers.solves import Solve, current_solves, record_solves
+from tfflows.layers.solves import Costs, Solve
 from tfflows.layers.squeeze import Squeeze
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Chain",
     "ContinuousLayer",
     "Conv1x1",
+    "Costs",
     "Coupling",
     "DataDependentLayer",
     "InvertibleLayer",
@@ -31,6 +32,7 @@ __all__ = [
     "LogDetEstimator",
     "Logit",
     "MultiScale",
+    "Pass",
     "Permutation",
     "Rescaling",
     "Reshape",
@@ -41,9 +43,4 @@ __all__ = [
     "Squeeze",
     "Standardize",
     "coupling_mask",
-    "current_solves",
-    "noise_seed",
-    "record_solves",
-    "row_seeds",
-    "without_log_dets",
 ]

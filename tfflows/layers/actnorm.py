@@ -45,12 +45,12 @@ class ActNorm(DataDependentLayer):
         self.log_scale.assign(tf.math.log(stddev))
         self.shift.assign(mean)
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         s = tf.cast(self.log_scale, z.dtype)
         log_det = constant_log_det(self._num_pixels * tf.reduce_sum(s), z)
         return z * tf.exp(s) + tf.cast(self.shift, z.dtype), log_det
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         s = tf.cast(self.log_scale, x.dtype)
         log_det = constant_log_det(-self._num_pixels * tf.reduce_sum(s), x)
         return (x - tf.cast(self.shift, x.dtype)) * tf.exp(-s), log_det

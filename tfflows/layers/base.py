@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextvars import ContextVar
-
 import keras
 import tensorflow as tf
 
-from tfflows.layers.scopes import values_are_float64
+from tfflows.layers.passes import Pass
 
 
 class InvertibleLayer(keras.layers.Layer):
@@ -19,8 +16,9 @@ class InvertibleLayer(keras.layers.Layer):
 
         forward:  x, log|det dx/dz|        inverse:  z, log|det dz/dx|
 
-    A new layer implements `_forward` and `_inverse`, each returning the pair and evaluating its
-    conditioner once. Shapes are checked here, so that no layer has to. Tensors carry exactly one
+    A new layer implements `_forward(z, call)` and `_inverse(x, call)`, each returning the pair and
+    evaluating its conditioner once; `call` is a `tfflows.layers.Pass`, all else that the result may
+    depend on. Shapes are checked here, so that no layer has to. Tensors carry exactly one
     batch dimension; `layer.bijector` is the view with nested batch shapes for TFP. Calling the
     layer, as in any Keras model, is `forward` without the log-det.
 
@@ -31,6 +29,7 @@ class InvertibleLayer(keras.layers.Layer):
         z, x: `[batch, *event_shape]`, the layer's dtype.
         context: what a conditional flow is conditioned on, `[batch, context_dim]`, or `None`.
         training: whether dropout and the like are on.
+        seed: of the noise of layers that estimate their log-det, see `tfflows.layers.Pass`.
 
     Raises:
         ValueError: if the event shape or the dtype is not the one that the layer was built for.
@@ -46,16 +45,12 @@ class InvertibleLayer(keras.layers.Layer):
                 "'float32' or 'float64'; give the lower precision to the conditioner instead."
             )
 
-    @property
-    def compute_dtype(self):
-        return "float64" if values_are_float64() else super().compute_dtype
-
     # What a new layer implements.
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call: Pass):
         raise NotImplementedError(f"{type(self).__name__} has no forward map.")
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call: Pass):
         raise NotImplementedError(f"{type(self).__name__} has no inverse map.")
 
     def forward_event_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -71,7 +66,7 @@ class InvertibleLayer(keras.layers.Layer):
 
         Most layers have no such state and only hand the batch on.
         """
-        return self.inverse_and_log_det(x, context)[0]
+        return self.inverse_pass(x, Pass(context, log_dets=False))[0]
 
     @property
     def needs_adapt(self) -> bool:
@@ -85,17 +80,23 @@ class InvertibleLayer(keras.layers.Layer):
 
     # What users call.
 
-    def forward_and_log_det(self, z, context=None, training=False):
+    def forward_and_log_det(self, z, context=None, training=False, seed=None):
         """Map `z` to `x` and return `x, log|det dx/dz|`."""
-        z = self._checked(z, "z", context)
-        return self._forward(z, context, training)
+        return self.forward_pass(z, Pass(context, training, seed))
 
-    def inverse_and_log_det(self, x, context=None, training=False):
+    def inverse_and_log_det(self, x, context=None, training=False, seed=None):
         """Map `x` to `z` and return `z, log|det dz/dx|`."""
-        x = self._checked(x, "x", context)
-        return self._inverse(x, context, training)
+        return self.inverse_pass(x, Pass(context, training, seed))
 
-    def inverse_gradients(self, z, x, context, training, output_gradients, sources):
+    def forward_pass(self, z, call: Pass):
+        """`forward_and_log_det` with all that it may depend on in one object."""
+        return self._forward(self._checked(z, "z", call), call)
+
+    def inverse_pass(self, x, call: Pass):
+        """`inverse_and_log_det` with all that it may depend on in one object."""
+        return self._inverse(self._checked(x, "x", call), call)
+
+    def inverse_gradients(self, z, x, call: Pass, output_gradients, sources):
         """Vector-Jacobian product of the inverse pass at x = f(z), which may be `None`.
 
         Args:
@@ -106,12 +107,12 @@ class InvertibleLayer(keras.layers.Layer):
             x, the gradient with respect to x, and a list of those with respect to the sources.
         """
         if x is None:
-            x = self._forward(z, context, training)[0]
+            x = self._forward(z, call)[0]
         with tf.GradientTape() as tape:
             tape.watch(x)
-            if context is not None:
-                tape.watch(context)
-            outputs = self._inverse(x, context, training)
+            if call.context is not None:
+                tape.watch(call.context)
+            outputs = self._inverse(x, call)
         dx, *others = tape.gradient(
             outputs, [x, *sources], output_gradients, unconnected_gradients="zero"
         )
@@ -121,7 +122,7 @@ class InvertibleLayer(keras.layers.Layer):
     def bijector(self):
         """This layer as a `tfb.Bijector`; its variables are the layer's weights."""
         # TFP takes seconds to import, and a layer is of use without it.
-        from tfflows.bijectors import LayerBijector
+        from tfflows.layers.view import LayerBijector
 
         if getattr(self, "_bijector", None) is None:
             self._require_built("ask for its bijector")
@@ -159,8 +160,8 @@ class InvertibleLayer(keras.layers.Layer):
                 f"call build((None, *event_shape)) before you {purpose}."
             )
 
-    def _checked(self, value, name, context):
-        value = self._as_tensor(value, name)
+    def _checked(self, value, name, call):
+        value, context = self._as_tensor(value, name, call), call.context
         if not self.built:
             shape = tuple(value.shape[1:])
             if name == "x":
@@ -185,12 +186,13 @@ class InvertibleLayer(keras.layers.Layer):
             )
         return value
 
-    def _as_tensor(self, value, name):
+    def _as_tensor(self, value, name, call):
+        dtype = call.dtype or self.compute_dtype
         if not tf.is_tensor(value):
-            return tf.convert_to_tensor(value, self.compute_dtype)
-        if value.dtype != self.compute_dtype:
+            return tf.convert_to_tensor(value, dtype)
+        if value.dtype != dtype:
             raise ValueError(
-                f"{type(self).__name__} '{self.name}' computes in {self.compute_dtype}, but found "
+                f"{type(self).__name__} '{self.name}' computes in {dtype}, but found "
                 f"{name} of dtype {value.dtype.name}; cast it first."
             )
         return tf.convert_to_tensor(value)
@@ -220,7 +222,7 @@ class DataDependentLayer(InvertibleLayer):
         super().build(z_shape, context_shape)
 
     def adapt(self, x, context=None):
-        x = self._checked(x, "x", context)
+        x = self._checked(x, "x", Pass(context))
         self._set_from(x)
         self.adapted.assign(True)
         return super().adapt(x, context)
@@ -245,22 +247,3 @@ def zero_log_det(x):
 def constant_log_det(value, x):
     """Log-det that is the same for every example, as a tensor of shape `[batch]`."""
     return tf.fill(tf.shape(x)[:1], tf.convert_to_tensor(value, x.dtype))
-
-
-_CONSTANT_WEIGHTS = ContextVar("constant_weights", default=False)
-
-
-@contextlib.contextmanager
-def constant_weights():
-    """While a graph is traced in this context, layers may replace what they compute from weights
-    by constants: for exports, whose weights will not change."""
-    token = _CONSTANT_WEIGHTS.set(True)
-    try:
-        yield
-    finally:
-        _CONSTANT_WEIGHTS.reset(token)
-
-
-def weights_are_constant() -> bool:
-    """Whether `constant_weights` is in force."""
-    return _CONSTANT_WEIGHTS.get()

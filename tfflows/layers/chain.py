@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, first_estimator
 from tfflows.layers.memory import inverse_in_little_memory, require_memory_mode
-from tfflows.layers.scopes import float64_values
+from tfflows.layers.passes import Pass
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -98,7 +98,7 @@ class Chain(InvertibleLayer):
         return tuple(shape)
 
     def adapt(self, x, context=None):
-        x = self._checked(x, "x", context)
+        x = self._checked(x, "x", Pass(context))
         for layer in reversed(self.layers):
             x = layer.adapt(x, context)
         return x
@@ -111,24 +111,24 @@ class Chain(InvertibleLayer):
     def log_det_estimator(self):
         return first_estimator(self.layers)
 
-    def _forward(self, z, context, training):
-        return self._in_float64(self._sequence, z, context, training)
+    def _forward(self, z, call):
+        return self._in_float64(self._sequence, z, call)
 
-    def _inverse(self, x, context, training):
-        return self._in_float64(self._reversed_sequence, x, context, training)
+    def _inverse(self, x, call):
+        return self._in_float64(self._reversed_sequence, x, call)
 
-    def _in_float64(self, sequence, value, context, training):
-        if training or not self.precise:
-            return sequence(value, context, training)
-        wide = None if context is None else tf.cast(context, tf.float64)
-        with float64_values():
-            results = sequence(tf.cast(value, tf.float64), wide, training)
+    def _in_float64(self, sequence, value, call):
+        if call.training or not self.precise:
+            return sequence(value, call)
+        context = None if call.context is None else tf.cast(call.context, tf.float64)
+        wide = call.replace(context=context, dtype="float64")
+        results = sequence(tf.cast(value, tf.float64), wide)
         return tuple(tf.cast(result, value.dtype) for result in results)
 
-    def _sequence(self, z, context, training):
+    def _sequence(self, z, call):
         total = 0.0
         for layer in self.layers:
-            z, log_det = layer.forward_and_log_det(z, context, training)
+            z, log_det = layer.forward_pass(z, call)
             total += log_det
         return z, total
 
@@ -141,12 +141,12 @@ class Chain(InvertibleLayer):
     def memory(self, value: str):
         self._memory = require_memory_mode(value)
 
-    def _reversed_sequence(self, x, context, training):
+    def _reversed_sequence(self, x, call):
         if self.memory != "store":
-            return inverse_in_little_memory(self.layers, x, context, training, self.memory)
+            return inverse_in_little_memory(self.layers, x, call, self.memory)
         total = 0.0
         for layer in reversed(self.layers):
-            x, log_det = layer.inverse_and_log_det(x, context, training)
+            x, log_det = layer.inverse_pass(x, call)
             total += log_det
         return x, total
 

@@ -10,13 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, Untracked, zero_log_det
-from tfflows.layers.scopes import (
-    current_noise_seed,
-    current_row_seeds,
-    log_dets_are_needed,
-    values_are_float64,
-)
-from tfflows.layers.solves import Solve, recording
+from tfflows.layers.passes import Pass
+from tfflows.layers.solves import Solve
 from tfflows.ode.solvers import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
 from tfflows.random import counter
 from tfflows.random.seeds import own_rows, stateless_seed
@@ -44,8 +39,8 @@ class ContinuousLayer(InvertibleLayer):
     The trace is exact at the cost of D evaluations of f, D the entries of z, or Hutchinson's
     estimate e (df/dz) e at the cost of one, with noise e that is drawn once a solve and example.
     With `training=True` the noise is new at each call, see `tfflows.random.stateless_seed`; else it
-    depends on `seed` alone, and equal calls give equal results. `tfflows.layers.noise_seed` and
-    `tfflows.layers.row_seeds` decide it for both.
+    depends on `seed` alone, and equal calls give equal results. The seeds of a
+    `tfflows.layers.Pass` decide it for both.
 
     Args:
         network: a Keras layer, called as `network(z, t)` with a scalar t, or with a context as
@@ -157,11 +152,11 @@ class ContinuousLayer(InvertibleLayer):
     def log_det_estimator(self):
         return None if self.trace == "exact" else f"Hutchinson's trace with one {self.trace} draw"
 
-    def _forward(self, z, context, training):
-        return self._integrate(z, *self.interval, context, training)
+    def _forward(self, z, call):
+        return self._integrate(z, *self.interval, call)
 
-    def _inverse(self, x, context, training):
-        return self._integrate(x, *reversed(self.interval), context, training)
+    def _inverse(self, x, call):
+        return self._integrate(x, *reversed(self.interval), call)
 
     def velocity(self, z, t, context=None):
         """f(z, t, context), of z's shape and dtype; t is a scalar or `[batch]`.
@@ -201,10 +196,10 @@ class ContinuousLayer(InvertibleLayer):
             self._network_in_float64 = Untracked(twin)
         return self._network_in_float64.value
 
-    def _constants(self, context):
+    def _constants(self, call):
         """What f is a function of besides z and t: what it closes over would get no gradient."""
-        constants = {} if context is None else {"context": context}
-        if values_are_float64() and self.network.compute_dtype != "float64":
+        constants = {} if call.context is None else {"context": call.context}
+        if call.dtype == "float64" and self.network.compute_dtype != "float64":
             constants["weights"] = [tf.cast(weight, tf.float64) for weight in self.network.weights]
         return constants
 
@@ -218,7 +213,8 @@ class ContinuousLayer(InvertibleLayer):
         Raises:
             ValueError: if the times are neither rising nor falling.
         """
-        value = self._checked(value, "z", context)
+        call = Pass(context)
+        value = self._checked(value, "z", call)
         times = np.asarray(times, "float64")
         steps = np.diff(times)
         if times.ndim != 1 or len(times) < 2 or not (np.all(steps > 0) or np.all(steps < 0)):
@@ -229,20 +225,19 @@ class ContinuousLayer(InvertibleLayer):
         def rates(z, t, **constants):
             return self._velocity(z, t, **constants), []
 
-        states, _, _ = self._solve(rates, value, 0, times, context, training=False)
+        states, _, _ = self._solve(rates, value, 0, times, call)
         return tf.concat([value[tf.newaxis], states], axis=0)
 
     @tf.autograph.experimental.do_not_convert  # which would double the time of a trace
-    def _integrate(self, value, start, end, context, training):
+    def _integrate(self, value, start, end, call):
         """State and log-det at the time `end`, from a value at `start`."""
-        solves, energies, _ = recording()
-        energies = energies and log_dets_are_needed()
-        trace = (training and self.training_trace) or self.trace
+        energies = call.costs is not None and call.costs.energies and call.log_dets
+        trace = (call.training and self.training_trace) or self.trace
         # Of the length of the path, whichever way it runs.
         speed = np.sign(end - start)
 
-        if log_dets_are_needed():
-            left = self._left_factor(value, trace, training)
+        if call.log_dets:
+            left = self._left_factor(value, trace, call)
 
             def rates(z, t, **constants):
                 f, divergence, jacobian_norm = self._with_divergence(z, t, left, trace, **constants)
@@ -256,16 +251,16 @@ class ContinuousLayer(InvertibleLayer):
             def rates(z, t, **constants):
                 return self._velocity(z, t, **constants), []
 
-        num_integrals = 3 if energies else 1 if log_dets_are_needed() else 0
+        num_integrals = 3 if energies else 1 if call.log_dets else 0
         states, integrals, num_evaluations = self._solve(
-            rates, value, num_integrals, [start, end], context, training
+            rates, value, num_integrals, [start, end], call
         )
         log_det, *energies = [integral[0] for integral in integrals] or [zero_log_det(value)]
-        if solves is not None:
-            solves.append(Solve(num_evaluations, *energies))
+        if call.costs is not None:
+            call.costs.solves.append(Solve(num_evaluations, *energies))
         return states[0], log_det
 
-    def _solve(self, rates, value, num_integrals, times, context, training):
+    def _solve(self, rates, value, num_integrals, times, call):
         """States and integrals at all times but the first, and the number of evaluations.
 
         `rates` returns dz/dt and a list of `num_integrals` integrands `[batch]`. State and
@@ -287,7 +282,7 @@ class ContinuousLayer(InvertibleLayer):
             return slope if sign > 0 else -slope
 
         tolerances = {name: getattr(self, name) for name in _TOLERANCES}
-        if training and self.training_tolerance is not None:
+        if call.training and self.training_tolerance is not None:
             rough = self.training_tolerance
             tolerances = dict(zip(_TOLERANCES, (rough, rough, 10 * rough, 10 * rough), strict=True))
         results = make_solver(
@@ -296,29 +291,27 @@ class ContinuousLayer(InvertibleLayer):
             num_steps=self.num_steps,
             **tolerances,
             first_step_size=self.first_step * abs(times[-1] - times[0]),
-            on_adjoint=recording().on_adjoint,
+            on_adjoint=None if call.costs is None else call.costs.on_adjoint,
         ).solve(
             ode,
-            tf.constant(sign * times[0], self.compute_dtype),
+            tf.constant(sign * times[0], value.dtype),
             tf.pad(tf.reshape(value, [-1, size]), [[0, 0], [0, num_integrals]]),
-            tf.constant([sign * t for t in times[1:]], self.compute_dtype),
-            constants=self._constants(context) or None,
+            tf.constant([sign * t for t in times[1:]], value.dtype),
+            constants=self._constants(call) or None,
         )
         states = tf.reshape(results.states[..., :size], [len(times) - 1, -1, *event_shape])
         integrals = tf.unstack(results.states[..., size:], num_integrals, axis=-1)
         return states, integrals, results.diagnostics.num_ode_fn_evaluations
 
-    def _left_factor(self, value, trace, training):
+    def _left_factor(self, value, trace, call):
         """What the Jacobian is multiplied by from the left: noise, or every row's unit vector."""
         if trace == "exact":
             size = math.prod(self.latent_shape)
             unit_vectors = tf.reshape(tf.eye(size, dtype=value.dtype), [size, *self.latent_shape])
             return _copies(unit_vectors, tf.shape(value)[0], 0)
-        if current_row_seeds() is not None:
-            return self._row_noise(current_row_seeds(), value, trace)
-        seed = current_noise_seed()
-        if seed is None and not training:
-            seed = 0
+        if call.row_seeds is not None:
+            return self._row_noise(call.row_seeds, value, trace)
+        seed = 0 if call.seed is None and not call.training else call.seed
         seed = stateless_seed(seed) + [0, 1 + self.seed]
 
         def draw(n):

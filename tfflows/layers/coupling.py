@@ -113,32 +113,32 @@ class Coupling(InvertibleLayer):
             )
         super().build(z_shape, context_shape)
 
-    def _parameters(self, a, context, training):
-        keywords = {} if context is None else {"context": context}
-        parameters = self.conditioner(a, training=training, **keywords)
+    def _parameters(self, a, call):
+        keywords = {} if call.context is None else {"context": call.context}
+        parameters = self.conditioner(a, training=call.training, **keywords)
         return self._parts.select(tf.cast(parameters, self.compute_dtype))
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         a, b = self._parts.split(z)
-        b, log_det = self._transform(b, self._parameters(a, context, training))
+        b, log_det = self._transform(b, self._parameters(a, call))
         return self._parts.merge(a, b), log_det
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         a, b = self._parts.split(x)
-        b, log_det = self._restore(b, self._parameters(a, context, training))
+        b, log_det = self._restore(b, self._parameters(a, call))
         return self._parts.merge(a, b), log_det
 
-    def inverse_gradients(self, z, x, context, training, output_gradients, sources):
+    def inverse_gradients(self, z, x, call, output_gradients, sources):
         if x is not None:
-            return super().inverse_gradients(z, x, context, training, output_gradients, sources)
+            return super().inverse_gradients(z, x, call, output_gradients, sources)
         # The part that conditions is the same in z and x, so that one call of the conditioner
         # serves both the way to x and the gradient.
         a, b = self._parts.split(z)
         with tf.GradientTape() as tape:
             tape.watch(a)
-            if context is not None:
-                tape.watch(context)
-            parameters = self._parameters(a, context, training)
+            if call.context is not None:
+                tape.watch(call.context)
+            parameters = self._parameters(a, call)
             with tape.stop_recording():
                 b = self._transform(b, parameters)[0]
             tape.watch(b)

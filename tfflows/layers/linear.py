@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.layers.base import InvertibleLayer, constant_log_det, weights_are_constant
+from tfflows.layers.base import InvertibleLayer, constant_log_det
 
 _PARAMETERIZATIONS = ("lu", "full", "qr", "orthogonal")
 
@@ -168,16 +168,16 @@ class Conv1x1(InvertibleLayer):
             return tf.linalg.slogdet(self.kernel)[1]
         return tf.zeros([], self.compute_dtype)
 
-    def _forward(self, z, context, training):
-        if weights_are_constant():
+    def _forward(self, z, call):
+        if call.constants:
             inverse = np.linalg.inv(self.matrix().astype("float64"))
             inverse = tf.constant(inverse, self.compute_dtype)
         else:
             inverse = self._inverse_matrix()
         return _mix(z, inverse), constant_log_det(-self._num_pixels * self._log_abs_det(), z)
 
-    def _inverse(self, x, context, training):
-        matrix = self.matrix() if weights_are_constant() else self._matrix()
+    def _inverse(self, x, call):
+        matrix = self.matrix() if call.constants else self._matrix()
         return _mix(x, matrix), constant_log_det(self._num_pixels * self._log_abs_det(), x)
 
     def matrix(self) -> np.ndarray:

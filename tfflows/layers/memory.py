@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Sequence
 
 import tensorflow as tf
+
+from tfflows.layers.passes import Pass
 
 MEMORY_MODES = ("store", "checkpoint", "invert")
 
@@ -17,7 +18,7 @@ def require_memory_mode(memory: str) -> str:
     return memory
 
 
-def inverse_in_little_memory(layers: Sequence, x, context, training, memory: str):
+def inverse_in_little_memory(layers: Sequence, x, call: Pass, memory: str):
     """The inverse pass of a chain, whose backward pass computes activations anew.
 
         inverse pass:   h_n = x,  h_{i-1} = f_i^-1(h_i),  z = h_0
@@ -28,7 +29,7 @@ def inverse_in_little_memory(layers: Sequence, x, context, training, memory: str
 
     Args:
         layers: built invertible layers, base first.
-        x, context, training: see `InvertibleLayer`.
+        x, call: see `InvertibleLayer.inverse_pass`.
         memory: `"checkpoint"` or `"invert"`.
 
     Returns:
@@ -37,28 +38,23 @@ def inverse_in_little_memory(layers: Sequence, x, context, training, memory: str
     Source: Gomez, Ren, Urtasun and Grosse, "The reversible residual network: Backpropagation
     without storing activations", 2017.
     """
-    contexts = () if context is None else (context,)
+    contexts = () if call.context is None else (call.context,)
 
     @tf.custom_gradient
     def run(x, *contexts):
         # In here the context must be the argument, whose gradient is asked for.
-        context = contexts[0] if contexts else None
+        own_call = call.replace(context=contexts[0] if contexts else None)
         outputs, h, total = [], x, 0.0
         for layer in reversed(layers):
             outputs.insert(0, h if memory == "checkpoint" else None)
-            h, log_det = layer.inverse_and_log_det(h, context, training)
+            h, log_det = layer.inverse_pass(h, own_call)
             total += log_det
             # Nothing asks for the sum at this point otherwise, and what it is made of would stay.
             with tf.control_dependencies([total]):
                 h = tf.identity(h)
         z = h
-        # Seeds of noise and the like hold in the backward pass too, which runs outside of them.
-        scopes = contextvars.copy_context()
 
         def gradient(dz, d_log_det, variables=()):
-            return scopes.copy().run(backward, dz, d_log_det, variables)
-
-        def backward(dz, d_log_det, variables):
             h, d_contexts = z, [tf.zeros_like(value) for value in contexts]
             d_variables = {variable.ref(): None for variable in variables}
             before = [dz]
@@ -71,7 +67,7 @@ def inverse_in_little_memory(layers: Sequence, x, context, training, memory: str
                     h = tf.identity(h)
                     output = None if output is None else tf.identity(output)
                 h, dz, found = layer.inverse_gradients(
-                    h, output, context, training, [dz, d_log_det], [*contexts, *own]
+                    h, output, own_call, [dz, d_log_det], [*contexts, *own]
                 )
                 before = [dz, *found]
                 d_contexts = [a + b for a, b in zip(d_contexts, found, strict=False)]

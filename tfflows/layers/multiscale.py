@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, first_estimator
+from tfflows.layers.passes import Pass
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -109,7 +110,7 @@ class MultiScale(InvertibleLayer):
         return tf.concat(flat, axis=-1)
 
     def adapt(self, x, context=None):
-        x = self._checked(x, "x", context)
+        x = self._checked(x, "x", Pass(context))
         parts = []
         for level in reversed(self.levels[1:]):
             x, part = tf.split(level.adapt(x, context), 2, axis=-1)
@@ -124,23 +125,23 @@ class MultiScale(InvertibleLayer):
     def log_det_estimator(self):
         return first_estimator(self.levels)
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         first, *parts = self.split(z)
-        x, total = self.levels[0].forward_and_log_det(first, context, training)
+        x, total = self.levels[0].forward_pass(first, call)
         for level, part in zip(self.levels[1:], parts, strict=True):
             joined = tf.concat([x, part], axis=-1)
-            x, log_det = level.forward_and_log_det(joined, context, training)
+            x, log_det = level.forward_pass(joined, call)
             total += log_det
         return x, total
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         total, parts = 0.0, []
         for level in reversed(self.levels[1:]):
-            latent, log_det = level.inverse_and_log_det(x, context, training)
+            latent, log_det = level.inverse_pass(x, call)
             x, part = tf.split(latent, 2, axis=-1)
             parts.insert(0, part)
             total += log_det
-        z, log_det = self.levels[0].inverse_and_log_det(x, context, training)
+        z, log_det = self.levels[0].inverse_pass(x, call)
         return self.join([z, *parts]), total + log_det
 
     def get_config(self):

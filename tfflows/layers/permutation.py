@@ -61,10 +61,10 @@ class Permutation(InvertibleLayer):
             )
         super().build(z_shape, context_shape)
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         return permute(z, self.permutation, self._inverse_permutation), zero_log_det(z)
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         return permute(x, self._inverse_permutation, self.permutation), zero_log_det(x)
 
     def get_config(self):
@@ -84,7 +84,7 @@ class Reverse(InvertibleLayer):
         [[3. 2. 1.]]
     """
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         return tf.reverse(z, [-1]), zero_log_det(z)
 
     _inverse = _forward

@@ -41,10 +41,10 @@ class Rescaling(InvertibleLayer):
     def _log_det(self, z):
         return constant_log_det(math.prod(self.latent_shape) * math.log(abs(self.scale)), z)
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         return z * self.scale + self.offset, self._log_det(z)
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         return (x - self.offset) / self.scale, -self._log_det(x)
 
     def get_config(self):
@@ -90,11 +90,11 @@ class Logit(InvertibleLayer):
         constant = math.prod(self.latent_shape) * math.log(1 - 2 * self.alpha)
         return tf.reduce_sum(log_slope, axes) - constant
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         x = (tf.sigmoid(z) - self.alpha) / (1 - 2 * self.alpha)
         return x, self._log_det(z)
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         # x -> alpha + (1 - 2 alpha) x, written for both ends so that neither loses digits.
         low = self.alpha + (1 - 2 * self.alpha) * x
         high = self.alpha + (1 - 2 * self.alpha) * (1 - x)
@@ -152,10 +152,10 @@ class Reshape(InvertibleLayer):
     def inverse_event_shape(self, shape):
         return self.source_shape
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         return tf.reshape(z, [-1, *self.target_shape]), zero_log_det(z)
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         return tf.reshape(x, [-1, *self.source_shape]), zero_log_det(x)
 
     def get_config(self):

@@ -47,10 +47,10 @@ class LearnedPrior(InvertibleLayer):
         shape = [-1, *[1] * (like.shape.rank - 2), like.shape[-1]]
         return tf.reshape(s, shape), tf.reshape(shift, shape), log_det
 
-    def _forward(self, z, context, training):
-        s, shift, log_det = self._log_scale_and_shift(z, context)
+    def _forward(self, z, call):
+        s, shift, log_det = self._log_scale_and_shift(z, call.context)
         return z * tf.exp(s) + shift, log_det
 
-    def _inverse(self, x, context, training):
-        s, shift, log_det = self._log_scale_and_shift(x, context)
+    def _inverse(self, x, call):
+        s, shift, log_det = self._log_scale_and_shift(x, call.context)
         return (x - shift) * tf.exp(-s), -log_det

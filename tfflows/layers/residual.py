@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.layers.base import InvertibleLayer, weights_are_constant, zero_log_det
+from tfflows.layers.base import InvertibleLayer, zero_log_det
 from tfflows.layers.fixed_point import solve_contraction
 from tfflows.layers.log_det import LogDetEstimator, exact_log_det, series_log_det
-from tfflows.layers.scopes import current_noise_seed, current_row_seeds, log_dets_are_needed
+from tfflows.layers.passes import Pass
 from tfflows.networks import LipschitzNetwork
 from tfflows.random.seeds import stateless_seed
 
@@ -32,9 +32,8 @@ class ResidualBlock(InvertibleLayer):
     samples is that of the implicit function x(z), whose linear equation is solved by the same
     iteration. In training the log-det has new random numbers at each call, from TensorFlow's
     global generator. Otherwise they come from `seed`, are the same for all examples, and make the
-    log-det a function of x; which estimator that is, `evaluation` says. Within
-    `tfflows.layers.noise_seed` each example has random numbers that follow from that seed, within
-    `tfflows.layers.row_seeds` from its own.
+    log-det a function of x; which estimator that is, `evaluation` says. With a seed each example
+    has random numbers that follow from it, with row seeds from its own; see `tfflows.layers.Pass`.
 
     Float64 values for a float32 block, as a precise `tfflows.layers.Chain` hands on, are mapped in
     float64, with the log-det in float32.
@@ -107,28 +106,29 @@ class ResidualBlock(InvertibleLayer):
         super().build(z_shape, context_shape)
 
     def adapt(self, x, context=None):
-        x = self._checked(x, "x", context)
-        return x + self._residual(self._parameters(False), context, x.dtype)(x)
+        call = Pass(context)
+        x = self._checked(x, "x", call)
+        return x + self._residual(self._parameters(call), context, x.dtype)(x)
 
     @property
     def log_det_estimator(self):
         return None if self.evaluation.kind == "exact" else str(self.evaluation)
 
-    def _inverse(self, x, context, training):
-        parameters = self._parameters(training)
+    def _inverse(self, x, call):
+        parameters = self._parameters(call)
         own = tf.cast(x, self.variable_dtype)
-        residual = self._residual(parameters, context, own.dtype)
+        residual = self._residual(parameters, call.context, own.dtype)
         if x.dtype == own.dtype:
-            g, log_det = self._value_and_log_det(residual, x, training)
+            g, log_det = self._value_and_log_det(residual, x, call)
             return x + g, log_det
-        z = x + self._residual(parameters, context, x.dtype)(x)
-        if not log_dets_are_needed():
+        z = x + self._residual(parameters, call.context, x.dtype)(x)
+        if not call.log_dets:
             return z, zero_log_det(x)
-        _, log_det = self._value_and_log_det(residual, own, training)
+        _, log_det = self._value_and_log_det(residual, own, call)
         return z, tf.cast(log_det, x.dtype)
 
-    def _forward(self, z, context, training):
-        parameters = self._parameters(training)
+    def _forward(self, z, call):
+        parameters, context = self._parameters(call), call.context
         own = tf.cast(z, self.variable_dtype)
         residual = self._residual(parameters, context, own.dtype)
         is_refined = self.tolerance is None and own.dtype == tf.float32
@@ -144,14 +144,14 @@ class ResidualBlock(InvertibleLayer):
         if is_refined:
             rest -= tf.stop_gradient(rest)  # which is the rounding of float32
         x += _implicit(rest, lambda u: self._solve_transposed(residual, x, u))
-        if not log_dets_are_needed():
+        if not call.log_dets:
             return x, zero_log_det(x)
-        _, log_det = self._value_and_log_det(residual, tf.cast(x, own.dtype), training)
+        _, log_det = self._value_and_log_det(residual, tf.cast(x, own.dtype), call)
         return x, -tf.cast(log_det, x.dtype)
 
-    def _parameters(self, training):
-        if not weights_are_constant():
-            return self.network.parameters(training)
+    def _parameters(self, call):
+        if not call.constants:
+            return self.network.parameters(call.training)
         with tf.init_scope():
             values = tf.nest.map_structure(np.asarray, self.network.parameters())
         return tf.nest.map_structure(tf.constant, values)
@@ -169,18 +169,17 @@ class ResidualBlock(InvertibleLayer):
 
         return residual
 
-    def _value_and_log_det(self, residual, x, training):
-        if not log_dets_are_needed():
+    def _value_and_log_det(self, residual, x, call):
+        if not call.log_dets:
             return residual(x), zero_log_det(x)
-        estimator = self.estimator if training else self.evaluation
+        estimator = self.estimator if call.training else self.evaluation
         if estimator.kind == "exact":
             return exact_log_det(residual, x)
-        seed = current_noise_seed()
-        if current_row_seeds() is not None:
-            signs, tails = estimator.draw_rows(x, current_row_seeds(), self.seed)
-        elif training or seed is not None:
+        if call.row_seeds is not None:
+            signs, tails = estimator.draw_rows(x, call.row_seeds, self.seed)
+        elif call.training or call.seed is not None:
             # Blocks of one flow have different seeds.
-            signs, tails = estimator.draw(x, stateless_seed(seed) + [0, 1 + self.seed])
+            signs, tails = estimator.draw(x, stateless_seed(call.seed) + [0, 1 + self.seed])
         else:
             signs, tails = estimator.draw_constants(x, self.seed)
         g, log_dets = series_log_det(residual, x, estimator, signs, tails)

@@ -49,11 +49,11 @@ class Scale(DataDependentLayer):
     def _set_from(self, x):
         self.weight.assign(tf.math.log(mean_and_stddev(x)[1]) / self.factor)
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         s = self.factor * tf.convert_to_tensor(self.weight)
         return z * tf.exp(s), constant_log_det(tf.reduce_sum(s), z)
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         s = self.factor * tf.convert_to_tensor(self.weight)
         return x * tf.exp(-s), constant_log_det(-tf.reduce_sum(s), x)
 
@@ -108,11 +108,11 @@ class Standardize(DataDependentLayer):
         self.mean.assign(mean)
         self.stddev.assign(stddev)
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         mean, stddev = tf.cast(self.mean, z.dtype), tf.cast(self.stddev, z.dtype)
         return mean + stddev * z, constant_log_det(tf.reduce_sum(tf.math.log(stddev)), z)
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         mean, stddev = tf.cast(self.mean, x.dtype), tf.cast(self.stddev, x.dtype)
         return (x - mean) / stddev, constant_log_det(-tf.reduce_sum(tf.math.log(stddev)), x)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import NamedTuple
 
 import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
 class Solve:
-    """What a solve cost; see `record_solves`.
+    """What a solve cost; see `Costs`.
 
     Attributes:
         num_evaluations: of f, a scalar; for a whole batch, whose examples share their steps.
@@ -31,19 +28,8 @@ class Solve:
     jacobian_norm: tf.Tensor | None = None
 
 
-class _Recording(NamedTuple):
-    solves: list[Solve] | None = None
-    energies: bool = False
-    on_adjoint: Callable | None = None
-
-
-_NOTHING = _Recording()
-_RECORDING = ContextVar("record_solves", default=_NOTHING)
-
-
-@contextlib.contextmanager
-def record_solves(energies: bool = False, on_adjoint: Callable | None = None):
-    """In this context each solve of a `ContinuousLayer` is added to the list that this returns.
+class Costs:
+    """Record of solves: each `ContinuousLayer` of a `Pass` with `costs` adds its own to `solves`.
 
     Args:
         energies: also integrate the kinetic energy and the norm of the Jacobian, which the
@@ -56,29 +42,13 @@ def record_solves(energies: bool = False, on_adjoint: Callable | None = None):
     Example:
         >>> network = tfflows.networks.TimeDependentMLP(2, hidden=(8,))
         >>> layer = tfflows.layers.ContinuousLayer(network, solver="rk4", num_steps=5)
-        >>> with tfflows.layers.record_solves() as solves:
-        ...     x, log_det = layer.forward_and_log_det(tf.ones([3, 2]))
-        >>> int(solves[0].num_evaluations)
+        >>> costs = tfflows.layers.Costs()
+        >>> x, log_det = layer.forward_pass(tf.ones([3, 2]), tfflows.layers.Pass(costs=costs))
+        >>> int(costs.solves[0].num_evaluations)
         20
     """
-    solves = []
-    token = _RECORDING.set(_Recording(solves, energies, on_adjoint))
-    try:
-        yield solves
-    finally:
-        _RECORDING.reset(token)
 
-
-def current_solves() -> list[Solve]:
-    """The solves so far within the innermost `record_solves`.
-
-    Example:
-        >>> tfflows.layers.current_solves()
-        []
-    """
-    return _RECORDING.get().solves or []
-
-
-def recording() -> _Recording:
-    """What the innermost `record_solves` asks for, and its list."""
-    return _RECORDING.get()
+    def __init__(self, energies: bool = False, on_adjoint: Callable | None = None):
+        self.energies = energies
+        self.on_adjoint = on_adjoint
+        self.solves: list[Solve] = []

@@ -71,14 +71,14 @@ class Squeeze(InvertibleLayer):
         height, width, channels = shape
         return (height // 2, width // 2, 4 * channels)
 
-    def _forward(self, z, context, training):
+    def _forward(self, z, call):
         if self.order == "pixel_unshuffle":
             height, width, channels = self.latent_shape
             z = tf.reshape(z, [-1, height, width, channels // 4, 4])
             z = tf.reshape(tf.transpose(z, [0, 1, 2, 4, 3]), [-1, height, width, channels])
         return tf.nn.depth_to_space(z, 2), zero_log_det(z)
 
-    def _inverse(self, x, context, training):
+    def _inverse(self, x, call):
         z = tf.nn.space_to_depth(x, 2)
         if self.order == "pixel_unshuffle":
             height, width, channels = self.latent_shape

@@ -137,7 +137,7 @@ def make_solver(
     """The solver of a name in `SOLVERS`, which solves the adjoint equation with other tolerances.
 
     `on_adjoint` is called with the number of evaluations of each adjoint solve, see
-    `tfflows.layers.record_solves`; the rest are `tfflows.layers.ContinuousLayer`'s.
+    `tfflows.layers.Costs`; the rest are `tfflows.layers.ContinuousLayer`'s.
     """
 
     def make(rtol, atol, **settings):

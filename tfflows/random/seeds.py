@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from contextvars import ContextVar
 
 import numpy as np
 import tensorflow as tf
-
-_STEP = ContextVar("step_seed", default=None)
-
-
-@contextlib.contextmanager
-def step_seed(seed: tf.Tensor):
-    """In this context the seed `None` stands for this one: that of a step of `fit` or `evaluate`.
-
-    Args:
-        seed: int32 `[2]`, the same on all replicas.
-    """
-    token = _STEP.set(seed)
-    try:
-        yield
-    finally:
-        _STEP.reset(token)
 
 
 def hashed_seed(run: int, step, position) -> tf.Tensor:
@@ -45,15 +27,12 @@ def stateless_seed(seed) -> tf.Tensor:
     """Two int32 numbers for TensorFlow's stateless generators.
 
     Args:
-        seed: an integer, a pair of integers, or `None`: in `fit` and `evaluate` for the seed of
-            the step, which is the same on all replicas, elsewhere for one from TensorFlow's global
-            generator (which `keras.utils.set_random_seed` sets).
+        seed: an integer, a pair of integers, or `None` for one from TensorFlow's global generator
+            (which `keras.utils.set_random_seed` sets).
 
     Raises:
         ValueError: if `seed` is something else.
     """
-    if seed is None and _STEP.get() is not None:
-        return _STEP.get()
     if seed is None:
         return tf.random.uniform([2], maxval=np.iinfo(np.int32).max, dtype=tf.int32)
     if isinstance(seed, (int, np.integer)):

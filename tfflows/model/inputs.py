@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfflows.checks.values import require_finite, require_range
 from tfflows.distributions.dequantization import dequantize, require_pixels
+from tfflows.random.seeds import stateless_seed
 
 
 class FlowInputs:
@@ -22,20 +23,25 @@ class FlowInputs:
         """Whether the flow takes a context."""
         return self.context_dim is not None or self.num_classes is not None
 
-    def _continuous(self, x, seed):
-        """x as a finite tensor of the flow's dtype, integer images dequantised."""
-        return self._continuous_and_log_q(x, seed)[0]
+    def continuous(self, x, seed=None, training=False):
+        """x as a finite tensor of the flow's dtype, and log q(u|x) of the noise u in it.
 
-    def _continuous_and_log_q(self, x, seed, training=False):
-        """The same, and log q(u|x) of the noise: 0 where it is uniform or there is none."""
+        Integer images are dequantised; where the noise is uniform, or there is none, log q is 0.
+        Arguments and errors as for `Flow.log_prob`.
+        """
         x = x if tf.is_tensor(x) else tf.convert_to_tensor(np.asarray(x))
         self._check_shape_and_dtype(x.shape, x.dtype)
         if x.dtype.is_integer and self.num_bits is not None:
-            if self.dequantizer is not None:
-                return self.dequantizer.dequantize(x, self.num_bits, seed, training)
-            return dequantize(x, self.num_bits, seed, self.compute_dtype), 0.0
+            x = require_pixels(x, self.num_bits)
+            seed = stateless_seed(seed)
+            return self._compiled(self._dequantized, (x,), (seed,), training=training)
         x = tf.cast(x, self.compute_dtype)
         return require_finite(x, f"{self.name} needs finite x"), 0.0
+
+    def _dequantized(self, x, seed, training):
+        if self.dequantizer is not None:
+            return self.dequantizer.dequantize(x, self.num_bits, seed, training)
+        return dequantize(x, self.num_bits, seed, self.compute_dtype), 0.0
 
     def _check_shape_and_dtype(self, shape, dtype):
         expected = ("batch", *self.event_shape)

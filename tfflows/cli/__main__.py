@@ -1,0 +1,7 @@
+"""`python -m tfflows.cli`."""
+
+import sys
+
+from tfflows.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""What `tfflows.Flow` is made of: its inputs, its compiled calls, its losses and its training."""

@@ -1,0 +1,167 @@
+"""How Keras fits a flow: what is adapted first, the step, its loss and its metrics."""
+
+from __future__ import annotations
+
+import math
+from random import getrandbits
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfflows.layers.chain import set_memory_mode
+from tfflows.layers.passes import Pass
+from tfflows.random.seeds import hashed_seed, replica_and_number
+
+# Instead of a run's seed: what is evaluated again meets the same noise.
+_EVALUATION = -1
+
+
+class FlowFitting:
+    """The part of `Flow` that Keras's `fit` and `evaluate` call.
+
+    A step hands the model a dictionary of x, context and the seed of its noise, and gets one of
+    numbers per example: the `loss`, and what metrics are named.
+    """
+
+    # How many examples of an array `fit` adapts to.
+    adapt_examples = 10_000
+
+    def _init_fitting(self, memory):
+        self.memory = memory
+        self._nll = keras.metrics.Mean("nll")
+        self._bits_per_dim = None if self.num_bits is None else keras.metrics.Mean("bits_per_dim")
+        self._run_seed = 0
+
+    def adapt(self, x, context=None, seed=None):
+        """Set the data-dependent state of all layers from one batch x.
+
+        `fit` does it if it was not done before, with `adapt_examples` random examples of an array
+        or the first batch of a `tf.data.Dataset`.
+        """
+        x, _ = self.continuous(x, seed)
+        self.transform.adapt(x, self.layer_context(context, x))
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
+
+        The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
+        and is the same on one device and on several that share a batch.
+
+        x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
+        is the context where x is an array. Arrays are checked as a whole before training starts,
+        and the batches of a data set before each step.
+        """
+        x = self.check_data(x, y)
+        if self.transform.needs_adapt:
+            self.adapt(*self.examples_to_adapt_to(x, y))
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`.
+
+        The same x meets the same dequantisation noise at each call, on any number of replicas.
+        """
+        x = self.check_data(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    @property
+    def memory(self) -> str:
+        """How training comes by the activations of the transform's chains."""
+        return self._memory
+
+    @memory.setter
+    def memory(self, value: str):
+        set_memory_mode(self.transform, value)
+        self._memory = value
+        # What was traced has the old one.
+        self.train_function = None
+        self._compiled.clear()
+
+    def make_train_function(self, force=False):
+        # Otherwise Keras makes the optimizer's slots within the first trace, and traces twice.
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        if self.train_function is None or force:
+            self._run_seed = getrandbits(31)  # `keras.utils.set_random_seed` decides it
+        return super().make_train_function(force)
+
+    def train_step(self, data):
+        data = self._with_seed(data, self._run_seed, self.optimizer.iterations)
+        return self._logs(super().train_step(data))
+
+    def test_step(self, data):
+        return self._logs(super().test_step(self._with_seed(data, _EVALUATION, 0)))
+
+    def _with_seed(self, data, run, step):
+        """Inputs x, context and the seed of a step's noise, which no number of replicas changes."""
+        x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        # Of this epoch; gradients that are accumulated belong to one step.
+        _, num_replicas = replica_and_number()
+        examples_seen = num_replicas * tf.cast(self._nll.count, tf.int64)
+        x, context = x if isinstance(x, tuple) else (x, context)
+        return (x, context, hashed_seed(run, step, examples_seen)), None, sample_weight
+
+    def step_values(self, x, context, seed, training, costs=None):
+        """What a step computes for each example: `loss`, and what the metrics of these names mean.
+
+        Args:
+            x, context: as for `log_prob`.
+            seed: of all noise of the step.
+            training: whether it is a step of `fit`.
+            costs: where the costs of solves are recorded, see `tfflows.layers.Pass`.
+        """
+        self._check_pixels_dtype(x)
+        x, log_q = self.continuous(x, seed, training)
+        # In evaluation the noise of log-dets is that of every other evaluation.
+        seed = seed if training else None
+        call = Pass(self.layer_context(context, x), training, seed, costs=costs)
+        nll = -self._finite(self.log_prob_pass(x, call) - log_q)
+        return {"loss": nll, "nll": nll}
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # There is nothing to build, and Keras would take a batch off the data under a strategy.
+        return
+
+    def _logs(self, logs):
+        # Of several workers' figures Keras takes the mean along an axis (keras-team/keras#20585).
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            return {name: value[tf.newaxis] for name, value in logs.items()}
+        return logs
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        losses = y_pred["loss"]
+        if sample_weight is not None:
+            losses *= tf.cast(sample_weight, losses.dtype)
+        # Keras adds the replicas' gradients up.
+        loss = tf.reduce_mean(losses) / tf.distribute.get_strategy().num_replicas_in_sync
+        return loss + sum(self._aggregate_additional_loss(extra) for extra in self.losses)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        self._nll.update_state(y_pred["nll"], sample_weight)
+        if self._bits_per_dim is not None:
+            num_dims = math.prod(self.event_shape)
+            bits_per_dim = y_pred["nll"] / (num_dims * math.log(2))
+            self._bits_per_dim.update_state(bits_per_dim, sample_weight)
+        return self.get_metrics_result()
+
+    def examples_to_adapt_to(self, x, y):
+        """Pair of x and context for `adapt`: `adapt_examples` random ones, or a first batch."""
+        if isinstance(x, tf.data.Dataset):
+            # What each worker sees of a data set is not the same.
+            if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+                raise ValueError(
+                    f"{self.name} has layers that start from data; on several workers call adapt "
+                    "with the same batch on each before fit."
+                )
+            x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
+            return x if isinstance(x, tuple) else (x, y)
+        if not (isinstance(x, (tuple, np.ndarray)) or tf.is_tensor(x)):
+            raise ValueError(
+                f"{self.name} has layers that start from data, but cannot look ahead into "
+                f"{type(x).__name__}; call adapt with one batch before fit."
+            )
+        x, y = x if isinstance(x, tuple) else (x, y)
+        rows = np.random.default_rng(0).permutation(len(x))[: self.adapt_examples]
+        return np.asarray(x)[rows], None if y is None else np.asarray(y)[rows]
