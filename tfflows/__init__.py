@@ -30,6 +30,8 @@ _MODULES = [
     "plots",
     "random",
     "training",
+    "training",
+    "transformers",
 ]
 
 __all__ = [*_ATTRIBUTES, *_MODULES, "__version__"]
