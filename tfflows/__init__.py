@@ -25,11 +25,11 @@ _MODULES = [
     "export",
     "flows",
     "layers",
+    "model",
     "networks",
     "ode",
     "plots",
     "random",
-    "training",
     "training",
     "transformers",
 ]
