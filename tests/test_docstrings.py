@@ -34,6 +34,15 @@ def modules():
                 yield importlib.import_module(info.name)
 
 
+# Base classes, and a dictionary.
+WITHOUT_EXAMPLE = {
+    "InvertibleLayer",
+    "DataDependentLayer",
+    "Coupling",
+    "Transformer",
+    "TRANSFORMERS",
+}
+
 MODULES = list(modules())
 TESTS = {
     test.name: test
@@ -76,10 +85,10 @@ def test_docstring_exists(name):
 
 
 def test_flows_and_layers_have_an_example():
-    for package in (tfflows.layers, tfflows.flows, tfflows.networks):
+    for package in (tfflows.layers, tfflows.flows, tfflows.networks, tfflows.transformers):
         for name in package.__all__:
             thing = getattr(package, name)
-            if name not in ("InvertibleLayer", "DataDependentLayer", "Coupling"):
+            if name not in WITHOUT_EXAMPLE:
                 assert f"{thing.__module__}.{name}" in TESTS, f"{name} has no example."
 
 

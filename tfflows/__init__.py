@@ -34,6 +34,7 @@ _MODULES = [
     "seeds",
     "signatures",
     "training",
+    "transformers",
     "warmup",
 ]
 

@@ -1,0 +1,19 @@
+"""Elementwise invertible maps with given parameters.
+
+A line here makes a transformer known: to users, and to all tests (`as` marks it as exported).
+"""
+
+from tfflows.transformers.affine import Affine as Affine
+from tfflows.transformers.affine import SigmoidAffine as SigmoidAffine
+from tfflows.transformers.base import Transformer, as_transformer
+from tfflows.transformers.shift import Shift as Shift
+from tfflows.transformers.sinh_arcsinh import SinhArcsinh as SinhArcsinh
+
+# All of them, by name.
+TRANSFORMERS = {
+    name: value
+    for name, value in dict(globals()).items()
+    if isinstance(value, type) and issubclass(value, Transformer) and value is not Transformer
+}
+
+__all__ = ["TRANSFORMERS", "Transformer", "as_transformer", *TRANSFORMERS]
