@@ -34,7 +34,7 @@ SHAPE = (4, 2)
 
 every_case = pytest.mark.parametrize("name", CASES)
 both_directions = pytest.mark.parametrize("direction", DIRECTIONS)
-examples = settings(max_examples=20, derandomize=True, deadline=None, database=None)
+examples = settings(max_examples=15, derandomize=True, deadline=None, database=None)
 
 # Tolerances are roundings times condition. A map takes up to 8 operations a direction, and its
 # library functions (exp, tanh, sinh, asinh, softplus) are good to 2 units in the last place.

@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from tensorflow.python.ops.gradients_util import PossibleTapeGradientTypes
+
+_HIGHER_ORDER = 2
 
 
 class CompiledCalls:
@@ -51,9 +54,14 @@ class CompiledCalls:
         with self._lock:
             if key not in self._functions:
                 self._functions[key] = _traced(function, specs, settings)
+        traced = self._functions[key]
         given = [value for value in (*rows, *others) if value is not None]
+        # Beside two tapes, or a persistent one, TensorFlow would make gradients of the gradients of
+        # all loops, which takes minutes.
+        if PossibleTapeGradientTypes([*given, *traced.captured_inputs]) == _HIGHER_ORDER:
+            return function(*rows, *others, **settings)
         try:
-            return self._functions[key](*given)
+            return traced(*given)
         except tf.errors.InvalidArgumentError:
             # A graph has no sentences with numbers in them: eager mode says what is wrong.
             return function(*rows, *others, **settings)
