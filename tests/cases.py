@@ -85,7 +85,7 @@ def randomize(layer, size: float = 1.0, seed: int = 1):
     rng = np.random.default_rng(seed)
     for weight in layer.weights:
         if "bool" in weight.dtype:
-            weight.assign(True)
+            weight.assign(np.ones(weight.shape, bool))
             continue
         if weight.name in ("permutation", "sign"):
             continue  # not free

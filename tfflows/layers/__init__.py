@@ -16,6 +16,7 @@ from tfflows.layers.residual import ResidualBlock
 from tfflows.layers.scale import Scale, Standardize
 from tfflows.layers.solves import Costs, Solve
 from tfflows.layers.squeeze import Squeeze
+from tfflows.layers.stack import Stack
 
 __all__ = [
     "ActNorm",
@@ -41,6 +42,7 @@ __all__ = [
     "Scale",
     "Solve",
     "Squeeze",
+    "Stack",
     "Standardize",
     "coupling_mask",
 ]

@@ -109,9 +109,7 @@ class InvertibleLayer(keras.layers.Layer):
         if x is None:
             x = self._forward(z, call)[0]
         with tf.GradientTape() as tape:
-            tape.watch(x)
-            if call.context is not None:
-                tape.watch(call.context)
+            tape.watch([x, *sources])
             outputs = self._inverse(x, call)
         dx, *others = tape.gradient(
             outputs, [x, *sources], output_gradients, unconnected_gradients="zero"

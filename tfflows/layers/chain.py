@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import keras
@@ -10,6 +11,7 @@ import tensorflow as tf
 from tfflows.layers.base import InvertibleLayer, first_estimator
 from tfflows.layers.memory import inverse_in_little_memory, require_memory_mode
 from tfflows.layers.passes import Pass
+from tfflows.layers.stack import Stack
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -75,9 +77,15 @@ class Chain(InvertibleLayer):
         if len({id(layer) for layer in layers}) < len(layers):
             raise ValueError("Chain found the same layer twice; create one layer for each place.")
         self.layers = layers
-        # tf.train.Checkpoint does not look into Keras's lists.
-        for i, layer in enumerate(layers):
-            setattr(self, f"layer_{i:03d}", layer)
+        # Names in files, also of `tf.train.Checkpoint`, which does not look into Keras's lists. The
+        # steps of a stack have those that they would have without it.
+        position = 0
+        for layer in layers:
+            if isinstance(layer, Stack):
+                setattr(self, f"stack_{position:03d}", layer)
+            for part in layer.unrolled() if isinstance(layer, Stack) else [layer]:
+                setattr(self, f"layer_{position:03d}", part)
+                position += 1
 
     def build(self, z_shape, context_shape=None):
         shape = tuple(z_shape)
@@ -150,6 +158,22 @@ class Chain(InvertibleLayer):
             total += log_det
         return x, total
 
+    def inverse_gradients(self, z, x, call, output_gradients, sources):
+        if x is not None:
+            return super().inverse_gradients(z, x, call, output_gradients, sources)
+        # One layer after the other, from z to x, each of which may have a short way.
+        dz, d_log_det = output_gradients
+        totals = [tf.zeros_like(source) for source in sources]
+        for layer in self.layers:
+            own = {id(weight.value) for weight in layer.trainable_weights} | {id(call.context)}
+            places = [i for i, source in enumerate(sources) if id(source) in own]
+            z, dz, found = layer.inverse_gradients(
+                z, None, call, [dz, d_log_det], [sources[i] for i in places]
+            )
+            for i, gradient in zip(places, found, strict=True):
+                totals[i] += gradient
+        return z, dz, totals
+
     def get_config(self):
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
         return {
@@ -172,7 +196,7 @@ def set_memory_mode(layer: InvertibleLayer, memory: str):
         ValueError: for an unknown mode, or dropout where activations are to be computed anew.
     """
     require_memory_mode(memory)
-    parts = layer._flatten_layers()
+    parts = all_parts(layer)
     dropouts = [part.name for part in parts if isinstance(part, keras.layers.Dropout) and part.rate]
     if memory != "store" and dropouts:
         raise ValueError(
@@ -180,10 +204,20 @@ def set_memory_mode(layer: InvertibleLayer, memory: str):
             "which would not be the same in both calls; use memory='store'."
         )
     for part in parts:
-        if isinstance(part, Chain) and not any(_is_composite(inner) for inner in part.layers):
+        is_innermost = isinstance(part, Chain) and not any(map(_is_composite, part.layers))
+        if isinstance(part, Stack) or is_innermost:
             part.memory = memory
 
 
+def all_parts(layer: InvertibleLayer) -> list[keras.layers.Layer]:
+    """The layer and all layers within it, of a stack those that its steps have in common."""
+    parts = layer._flatten_layers()
+    inner = [all_parts(part.template()) for part in parts if isinstance(part, Stack)]
+    return [*parts, *itertools.chain(*inner)]
+
+
 def _is_composite(layer: InvertibleLayer) -> bool:
+    if isinstance(layer, Stack):
+        return True
     inner = layer._flatten_layers(include_self=False)
     return any(isinstance(part, InvertibleLayer) for part in inner)

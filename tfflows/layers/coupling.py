@@ -135,9 +135,7 @@ class Coupling(InvertibleLayer):
         # serves both the way to x and the gradient.
         a, b = self._parts.split(z)
         with tf.GradientTape() as tape:
-            tape.watch(a)
-            if call.context is not None:
-                tape.watch(call.context)
+            tape.watch([a, *sources])
             parameters = self._parameters(a, call)
             with tape.stop_recording():
                 b = self._transform(b, parameters)[0]

@@ -28,6 +28,8 @@ class Pass:
             layers of float32; `None` for the layer's own.
         constants: whether weights will not change any more, as in an export, so that what is
             computed from them may be, too.
+        step, steps: which of how many equal steps of a `tfflows.layers.Stack` this is, each with
+            noise of its own.
         costs: where layers that solve equations record what it cost them, or `None`.
 
     Example:
@@ -46,6 +48,8 @@ class Pass:
     log_dets: bool = True
     dtype: str | None = None
     constants: bool = False
+    step: tf.Tensor | int = 0
+    steps: int = 1
     costs: Costs | None = None
 
     def replace(self, **changes) -> Pass:
