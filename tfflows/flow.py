@@ -134,7 +134,7 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
                 f"The transform produces events of shape {transform.event_shape}, but the flow "
                 f"was given event_shape {self.event_shape}."
             )
-        self._compiled = CompiledCalls()
+        self._compiled = CompiledCalls(lambda: self.run_eagerly)
         self._init_fitting(memory)
         self.built = True
 

@@ -18,13 +18,17 @@ class CompiledCalls:
     the batch is none of it. Gradients go through, threads may call at once, and within a
     `tf.function`, a replica or the scope of a strategy the function is called as it is.
 
+    Args:
+        is_off: tells at each call whether functions shall be called as they are, after all.
+
     Example:
         >>> compiled = tfflows.model.compiled.CompiledCalls()
         >>> float(compiled(tf.reduce_sum, rows=[tf.constant([3.0, 4.0])]))
         7.0
     """
 
-    def __init__(self):
+    def __init__(self, is_off: Callable[[], bool] = lambda: False):
+        self._is_off = is_off
         self._functions = {}
         self._lock = threading.Lock()
 
@@ -46,7 +50,8 @@ class CompiledCalls:
         Raises:
             ValueError, ...: what the function raises in eager mode.
         """
-        if not tf.executing_eagerly() or tf.distribute.has_strategy():
+        inline = not tf.executing_eagerly() or tf.distribute.has_strategy()
+        if inline or self._is_off():
             return function(*rows, *others, **settings)
         specs = (*(_spec(row, free=True) for row in rows), *(_spec(o, free=False) for o in others))
         key = (function, specs, tuple(sorted(settings.items())))
