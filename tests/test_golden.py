@@ -19,9 +19,9 @@ every_file = pytest.mark.parametrize("name", NAMES)
 # Relative to the largest value. Float32 has 6e-8; a pass adds up some ten layers of some ten terms
 # each, which the next layers stretch less than tenfold.
 COUPLINGS = 1e-5
-# The steps that an adaptive solver takes follow from sums whose order processors choose: answers may
-# differ by its tolerance (rtol 1e-6), which the rest of the flow stretches. A residual block's inverse
-# ends at 2e-6, stretched by 1 / (1 - c) in each block.
+# The steps of an adaptive solver follow from sums whose order processors choose: answers may differ
+# by its tolerance (rtol 1e-6), which the rest of the flow stretches. The inverse of a residual
+# block ends at 2e-6, stretched by 1 / (1 - c) in each block.
 EQUATIONS = 2e-4
 SOLVED = ("ffjord", "iresnet", "residual", "equations", "hybrid")
 

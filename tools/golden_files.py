@@ -2,8 +2,8 @@
 
     python tools/golden_files.py [NAME ...]
 
-The files that are there were written by tfflows 0.1.0 (commit c3e18de, which spells some names below
-in another way), and tests load them from now on: never write them anew. The script is for families
+The files that are there were written by tfflows 0.1.0 (commit c3e18de, which spells a name below in
+another way), and tests load them from now on: never write them anew. The script is for families
 that have none yet, and skips the others.
 """
 

@@ -17,6 +17,7 @@ from tfflows.flows.pixels import (
     position_prior,
     with_pixels,
 )
+from tfflows.flows.steps import repeated
 from tfflows.layers import (
     ActNorm,
     AdditiveCoupling,
@@ -142,8 +143,7 @@ class Glow(Flow):
             channels = event_shape[-1] * 2 ** (levels - level + 1)
             sides = [side // 2 ** (levels - level) for side in event_shape[:2]]
             layers = self._prior((*sides, channels), dtype, level)
-            for step in range(self._hyper_parameters["steps"][level]):
-                layers += self._step(channels, self._hyper_parameters["width"][level], dtype, step)
+            layers += self._steps(channels, level, dtype)
             chains.append(Chain([*layers, Squeeze(squeeze_order, dtype=dtype)], dtype=dtype))
         multiscale = MultiScale(chains, event_shape, dtype=dtype)
         super().__init__(
@@ -169,7 +169,16 @@ class Glow(Flow):
             return []
         return [LearnedPrior(dtype=dtype)] if is_network else position_prior(shape, dtype)
 
-    def _step(self, channels: int, width: int, dtype: str, step: int) -> list[InvertibleLayer]:
+    def _steps(self, channels: int, level: int, dtype: str) -> list[InvertibleLayer]:
+        """All steps of flow of a level, from the base to the data."""
+        n, width = (self._hyper_parameters[name][level] for name in ("steps", "width"))
+        if self._hyper_parameters["permutation"] != "shuffle":
+            return repeated(self._step(channels, width, dtype), n, dtype)
+        # No two of them have the same order.
+        steps = [self._step(channels, width, dtype, step) for step in range(n)]
+        return [layer for step in steps for layer in step]
+
+    def _step(self, channels: int, width: int, dtype: str, step: int = 0) -> list[InvertibleLayer]:
         """One step of flow, from the base to the data."""
         settings = self._hyper_parameters
         kind = _COUPLINGS[settings["coupling"]]

@@ -10,6 +10,7 @@ import keras
 
 from tfflows.flow import Flow
 from tfflows.flows.pixels import check_image, with_pixels
+from tfflows.flows.steps import repeated
 from tfflows.flows.vectors import data_layers
 from tfflows.layers import (
     ActNorm,
@@ -99,27 +100,24 @@ class _ResidualStack(Flow):
     def _blocks(self, number, hidden, kernel_sizes, dtype) -> list[InvertibleLayer]:
         """Residual blocks, each with an actnorm on the side of the data."""
         settings = self._hyper_parameters
-        layers = []
-        for _ in range(number):
-            network = LipschitzNetwork(
-                hidden,
-                kernel_sizes,
-                settings["activation"],
-                settings["coefficient"],
-                settings["norm"],
-                dtype=dtype,
-            )
-            # A seed of its own for each: their errors shall not add up.
-            block = ResidualBlock(
-                network,
-                settings["estimator"],
-                settings["evaluation"],
-                seed=self._num_made,
-                dtype=dtype,
-            )
-            self._num_made += 1
-            layers += [block, ActNorm(dtype=dtype)]
-        return layers
+        network = LipschitzNetwork(
+            hidden,
+            kernel_sizes,
+            settings["activation"],
+            settings["coefficient"],
+            settings["norm"],
+            dtype=dtype,
+        )
+        # A seed of its own for each: their errors shall not add up. Steps count on from the first.
+        block = ResidualBlock(
+            network,
+            settings["estimator"],
+            settings["evaluation"],
+            seed=self._num_made,
+            dtype=dtype,
+        )
+        self._num_made += number
+        return repeated([block, ActNorm(dtype=dtype)], number, dtype)
 
     def _multiscale(self, event_shape, dtype) -> InvertibleLayer:
         settings = self._hyper_parameters

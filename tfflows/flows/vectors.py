@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfflows.flows.steps import repeated
 from tfflows.layers import (
     Coupling,
     InvertibleLayer,
@@ -29,11 +30,11 @@ def coupling_layers(
     dropout: float,
     dtype: str,
     **settings,
-) -> list[Coupling]:
+) -> list[InvertibleLayer]:
     """Couplings over the flattened event whose parts take turns.
 
-    Each is conditioned by an MLP whose last layer starts at zero, so that the stack starts as
-    the identity; `settings` go to the couplings.
+    Two make a step that repeats. Each is conditioned by an MLP whose last layer starts at zero, so
+    that the stack starts as the identity; `settings` go to the couplings.
 
     Raises:
         ValueError: if `num_couplings` is below 1, the event has fewer than two dimensions, or
@@ -49,9 +50,8 @@ def coupling_layers(
     conditions = coupling_mask(mask, size)
     # A float64 flow has float64 networks; others follow Keras's global policy.
     network_dtype = dtype if dtype == "float64" else None
-    layers = []
-    for i in range(num_couplings):
-        flip = bool(i % 2)
+
+    def make(flip):
         num_transformed = int(np.sum(conditions if flip else ~conditions))
         network = MLP(
             coupling.parameters_per_dimension * num_transformed,
@@ -61,8 +61,11 @@ def coupling_layers(
             zero_output=True,
             dtype=network_dtype,
         )
-        layers.append(coupling(network, mask, flip, dtype=dtype, **settings))
-    return layers
+        return coupling(network, mask, flip, dtype=dtype, **settings)
+
+    pairs, rest = divmod(num_couplings, 2)
+    layers = repeated([make(False), make(True)], pairs, dtype) if pairs else []
+    return [*layers, *[make(False)] * rest]
 
 
 def data_layers(

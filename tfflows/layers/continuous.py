@@ -310,9 +310,9 @@ class ContinuousLayer(InvertibleLayer):
             unit_vectors = tf.reshape(tf.eye(size, dtype=value.dtype), [size, *self.latent_shape])
             return _copies(unit_vectors, tf.shape(value)[0], 0)
         if call.row_seeds is not None:
-            return self._row_noise(call.row_seeds, value, trace)
+            return self._row_noise(call, value, trace)
         seed = 0 if call.seed is None and not call.training else call.seed
-        seed = stateless_seed(seed) + [0, 1 + self.seed]
+        seed = stateless_seed(seed) + [0, 1 + self.seed + call.step]
 
         def draw(n):
             shape = tf.concat([[n], tf.shape(value)[1:]], 0)
@@ -323,9 +323,10 @@ class ContinuousLayer(InvertibleLayer):
 
         return own_rows(draw, tf.shape(value)[0])
 
-    def _row_noise(self, seeds, value, trace):
-        """Noise whose row i depends on seeds[i] alone."""
-        size, stream = math.prod(self.latent_shape), 2 * self.seed + 1
+    def _row_noise(self, call, value, trace):
+        """Noise whose row i depends on row_seeds[i] alone."""
+        seeds, size = call.row_seeds, math.prod(self.latent_shape)
+        stream = 2 * (self.seed + call.step) + 1
         if trace == "gaussian":
             noise = counter.normal(seeds, size, stream)
         else:

@@ -12,6 +12,7 @@ from tfflows.layers.base import InvertibleLayer, zero_log_det
 from tfflows.layers.fixed_point import solve_contraction
 from tfflows.layers.log_det import LogDetEstimator, exact_log_det, series_log_det
 from tfflows.layers.passes import Pass
+from tfflows.layers.steps import StepView
 from tfflows.networks import LipschitzNetwork
 from tfflows.random.seeds import stateless_seed
 
@@ -176,14 +177,23 @@ class ResidualBlock(InvertibleLayer):
         if estimator.kind == "exact":
             return exact_log_det(residual, x)
         if call.row_seeds is not None:
-            signs, tails = estimator.draw_rows(x, call.row_seeds, self.seed)
+            signs, tails = estimator.draw_rows(x, call.row_seeds, self.seed + call.step)
         elif call.training or call.seed is not None:
             # Blocks of one flow have different seeds.
-            signs, tails = estimator.draw(x, stateless_seed(call.seed) + [0, 1 + self.seed])
+            signs, tails = estimator.draw(
+                x, stateless_seed(call.seed) + [0, 1 + self.seed + call.step]
+            )
         else:
-            signs, tails = estimator.draw_constants(x, self.seed)
+            signs, tails = self._constant_draws(estimator, x, call)
         g, log_dets = series_log_det(residual, x, estimator, signs, tails)
         return g, tf.reduce_mean(log_dets, 0)
+
+    def _constant_draws(self, estimator, x, call):
+        if isinstance(call.step, int) or tf.executing_eagerly():
+            return estimator.draw_constants(x, self.seed + int(call.step))
+        # In a loop over steps, one of the draws of all.
+        draws = [estimator.draw_constants(x, self.seed + step) for step in range(call.steps)]
+        return [tf.gather(tf.stack(values), call.step) for values in zip(*draws, strict=True)]
 
     def _solve(self, function, b, scale, tolerance, what, start=None):
         what = f"The {what} of ResidualBlock '{self.name}'"
@@ -217,11 +227,14 @@ class ResidualBlock(InvertibleLayer):
 
 
 def residual_blocks(layer: InvertibleLayer) -> list[ResidualBlock]:
-    """All residual blocks within a layer, base first."""
-    if isinstance(layer, ResidualBlock):
+    """All residual blocks within a layer, base first, those of a stack step by step."""
+    if isinstance(layer, ResidualBlock) or (
+        isinstance(layer, StepView) and layer.is_a(ResidualBlock)
+    ):
         return [layer]
-    # Those of a Chain or a MultiScale.
-    parts = getattr(layer, "layers", None) or getattr(layer, "levels", [])
+    # Those of a Stack, a Chain or a MultiScale.
+    found = (getattr(layer, name, None) for name in ("steps", "layers", "levels"))
+    parts = next((parts for parts in found if parts), [])
     return [block for part in parts for block in residual_blocks(part)]
 
 

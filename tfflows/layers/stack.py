@@ -108,7 +108,7 @@ class Stack(InvertibleLayer):
             self._stacked_weight(weight, np.stack(values))
             for weight, values in zip(layer.weights, zip(*initialized, strict=True), strict=True)
         ]
-        self._place = {id(weight): i for i, weight in enumerate(layer.weights)}
+        self.places = {id(weight): i for i, weight in enumerate(layer.weights)}
         super().build(z_shape, context_shape)
 
     def _copy(self):
@@ -145,12 +145,15 @@ class Stack(InvertibleLayer):
     def set_weight_of(self, index: int, weight, value):
         """Set it."""
         array = self._array_of(weight)
-        values = array.numpy()
-        values[index] = value
-        array.assign(values)
+        if isinstance(array.value, tf.distribute.DistributedValues):  # which have no slices
+            values = array.numpy()
+            values[index] = value
+            array.assign(values)
+        else:
+            array.value[index].assign(value)
 
     def _array_of(self, weight):
-        return self.stacked[self._place[id(weight)]]
+        return self.stacked[self.places[id(weight)]]
 
     def weights_of(self, index: int, constants: bool = False) -> list[tf.Tensor]:
         """All weights of a step; as constants they are those of this moment, in a graph too."""
@@ -166,7 +169,8 @@ class Stack(InvertibleLayer):
         """Scope in which the template has a step's weights, and updates of them are collected."""
         if not self.built:
             return contextlib.nullcontext()
-        weights = self.weights_of(index) if weights is None else weights
+        if weights is None:
+            return _WeightsOnDemand(self, index)
         values = [*zip(self.variables_of_layer, weights, strict=True)]
         for state, seed in seeds:
             values.append((state, seed + tf.cast(tf.stack([index, 0]), seed.dtype)))
@@ -229,3 +233,16 @@ class Stack(InvertibleLayer):
     def from_config(cls, config):
         layer = keras.saving.deserialize_keras_object(config["layer"])
         return cls(**{**config, "layer": layer})
+
+
+class _WeightsOnDemand(keras.StatelessScope):
+    """A scope that looks up a step's weights when they are asked for."""
+
+    def __init__(self, stack: Stack, index: int):
+        super().__init__()
+        self._stack, self._index = stack, index
+
+    def get_current_value(self, variable):
+        if id(variable) in self._stack.places and id(variable) not in self.state_mapping:
+            self.state_mapping[id(variable)] = self._stack.weight_of(self._index, variable)
+        return super().get_current_value(variable)

@@ -86,7 +86,10 @@ def uniform(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
     first, second = (tuple(tf.unstack(number, axis=1)) for number in tf.unstack(words, axis=1))
     key = threefry2x32(first, second)
     block = tf.range(math.ceil(n / 2), dtype=tf.int64)
-    counter = (tf.cast(block, tf.uint32)[tf.newaxis], tf.constant([[stream]], tf.uint32))
+    counter = (
+        tf.cast(block, tf.uint32)[tf.newaxis],
+        tf.reshape(tf.cast(stream, tf.uint32), [1, 1]),
+    )
     bits = tf.concat(threefry2x32(key, counter), axis=1)[:, :n]
     # float32 rounds the largest words up to 1.
     return tf.minimum((tf.cast(bits, tf.float32) + 0.5) * 2.0**-32, 1 - 2.0**-24)
