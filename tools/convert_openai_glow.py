@@ -297,7 +297,7 @@ def convert(
         last = theirs == settings.levels - 1
         has_prior = not last or settings.learntop or settings.num_classes is not None
         size = (3 if last else 1) if has_prior else 0
-        prior, layers = level.layers[:size], level.layers[size:-1]
+        prior, layers = level.unrolled()[:size], level.unrolled()[size:-1]
         if last and has_prior:
             _set_top_prior(prior[1], settings, variables, level.latent_shape)
         elif has_prior:

@@ -35,10 +35,10 @@ def diagnose(flow, x, context=None) -> dict:
         points in the plane `"integral"` of the density, over three times the examples' range.
     """
     from tfflows.layers import ContinuousLayer, ResidualBlock
+    from tfflows.layers.chain import all_parts
 
     x, context = x[:_NUM_POINTS], None if context is None else context[:_NUM_POINTS]
-    layers = flow.transform._flatten_layers()
-    kinds = {type(layer) for layer in layers}
+    kinds = {type(layer) for layer in all_parts(flow.transform)}
     found = {}
     if flow.event_shape == (2,) and not flow.is_conditional:
         found["integral"] = _integral(flow, x)

@@ -14,6 +14,7 @@ from tfflows import export
 from tfflows.distributions.dequantization import quantize
 from tfflows.export.signatures import Signatures
 from tfflows.layers import ContinuousLayer
+from tfflows.layers.chain import all_parts
 
 NUM_EXAMPLES = 16
 NUM_LARGE_EXAMPLES = 4
@@ -108,7 +109,7 @@ def recomputed(flow, tensors, log_probs) -> dict[str, np.ndarray]:
 
 def traced(flow, function):
     """The function as a graph where layers loop, which eagerly takes several times as long."""
-    layers = flow.transform._flatten_layers()
+    layers = all_parts(flow.transform)
     if not any(isinstance(layer, ContinuousLayer) for layer in layers):
         return function
     return tf.function(function, autograph=False)

@@ -8,50 +8,44 @@ from cases import randomize
 
 import tfflows
 from tfflows import evaluate
-from tfflows.layers import (
-    ActNorm,
-    AdditiveCoupling,
-    AffineCoupling,
-    Conv1x1,
-    LearnedPrior,
-    Permutation,
-    Reverse,
-    Squeeze,
-)
+from tfflows.layers import AffineCoupling, Permutation
+from tfflows.transformers import Affine, Shift, SigmoidAffine
 
 SMALL = {"levels": 2, "steps": 2, "width": 8, "prior_width": 8, "num_bits": 8}
 
 
 def kinds(flow, level):
-    return [type(layer) for layer in flow.multiscale.levels[level].layers]
+    return [type(layer).__name__ for layer in flow.multiscale.levels[level].unrolled()]
 
 
 def test_glow_is_made_of_steps_as_in_the_paper():
     flow = tfflows.Glow((8, 8, 3), **{**SMALL, "steps": [2, 1]})
-    step = [AffineCoupling, Conv1x1, ActNorm]
-    assert kinds(flow, 0) == [LearnedPrior, *step, *step, Squeeze]
-    assert kinds(flow, 1) == [AffineCoupling, *step, Squeeze]
+    step = ["Coupling", "Conv1x1", "ActNorm"]
+    assert kinds(flow, 0) == ["LearnedPrior", *step, *step, "Squeeze"]
+    assert kinds(flow, 1) == ["AffineCoupling", *step, "Squeeze"]
     assert flow.multiscale.part_shapes == [(2, 2, 24), (4, 4, 6)]
     assert flow.transform.latent_shape == (192,)
 
 
 @pytest.mark.parametrize(
-    ("settings", "coupling", "permutation"),
+    ("settings", "transformer", "permutation"),
     [
-        ({"coupling": "additive"}, AdditiveCoupling, Conv1x1),
-        ({"permutation": "shuffle"}, AffineCoupling, Permutation),
-        ({"permutation": "reverse"}, AffineCoupling, Reverse),
+        ({"coupling": "additive"}, Shift(), "Conv1x1"),
+        ({"permutation": "shuffle", "log_scale_bound": 0.5}, Affine(0.5), "Permutation"),
+        ({"permutation": "reverse"}, SigmoidAffine(), "Reverse"),
     ],
 )
-def test_glow_settings_choose_the_layers(settings, coupling, permutation):
+def test_glow_settings_choose_the_layers(settings, transformer, permutation):
     flow = tfflows.Glow((4, 4, 2), **{**SMALL, "levels": 1, **settings}, learned_prior=False)
-    assert kinds(flow, 0) == [coupling, permutation, ActNorm] * 2 + [Squeeze]
+    assert kinds(flow, 0) == ["Coupling", permutation, "ActNorm"] * 2 + ["Squeeze"]
+    coupling = flow.multiscale.levels[0].unrolled()[3]
+    assert coupling.transformer == transformer
 
 
 def test_shuffles_of_different_steps_differ_and_are_reproducible():
     def orders():
         flow = tfflows.Glow((4, 4, 2), **{**SMALL, "levels": 1}, permutation="shuffle")
-        layers = flow.multiscale.levels[0].layers
+        layers = flow.multiscale.levels[0].unrolled()
         return [layer.permutation for layer in layers if isinstance(layer, Permutation)]
 
     first, second = orders()

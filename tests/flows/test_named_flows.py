@@ -6,22 +6,24 @@ import tensorflow as tf
 from cases import draw_points
 
 import tfflows
-from tfflows.layers import AdditiveCoupling, AffineCoupling
+from tfflows.transformers import Affine, Shift
 
 
-def couplings(flow, kind):
-    return [layer for layer in flow.transform.layers if isinstance(layer, kind)]
+def couplings(flow):
+    layers = flow.transform.unrolled()
+    return [layer for layer in layers if type(layer).__name__ == "Coupling"]
 
 
 @pytest.mark.parametrize(
-    ("flow", "kind"), [(tfflows.NICE, AdditiveCoupling), (tfflows.RealNVP, AffineCoupling)]
+    ("flow", "transformer"), [(tfflows.NICE, Shift()), (tfflows.RealNVP, Affine())]
 )
 @pytest.mark.parametrize("mask", ["half", "alternating", [True, True, True, False]])
-def test_couplings_take_turns_and_transform_every_dimension(flow, kind, mask):
-    layers = couplings(flow((4,), num_couplings=3, hidden=(8, 4), mask=mask), kind)
+def test_couplings_take_turns_and_transform_every_dimension(flow, transformer, mask):
+    layers = couplings(flow((4,), num_couplings=3, hidden=(8, 4), mask=mask))
     assert [layer.flip for layer in layers] == [False, True, False]
     assert {tuple(layer.conditioner.hidden) for layer in layers} == {(8, 4)}
-    sizes = [layer.conditioner.output_dim // layer.parameters_per_dimension for layer in layers]
+    sizes = [layer.conditioner.output_dim // transformer.num_parameters for layer in layers]
+    assert {layer.transformer for layer in layers} == {transformer}
     assert sizes[0] + sizes[1] == 4
 
 
@@ -37,7 +39,7 @@ def test_vector_flow_starts_as_standardised_base(flow):
 
 def test_nice_preserves_volume_but_for_its_scales():
     flow = tfflows.NICE((4,), num_couplings=2, hidden=(8,), base="normal")
-    for layer in couplings(flow, AdditiveCoupling):
+    for layer in couplings(flow):
         for weight in layer.conditioner.weights:
             weight.assign(tf.random.normal(weight.shape))
     _, log_det = flow.transform.inverse_and_log_det(tf.constant(draw_points(flow, 5)))
@@ -55,7 +57,7 @@ def test_settings_reach_the_layers():
     flow = tfflows.RealNVP(
         (3,), num_couplings=1, hidden=(4,), activation="tanh", dropout=0.25, log_scale_bound=0.5
     )
-    (layer,) = couplings(flow, AffineCoupling)
-    assert layer.log_scale_bound == 0.5
+    (layer,) = couplings(flow)
+    assert layer.transformer.bound == 0.5
     assert layer.conditioner.activation.__name__ == "tanh"
     assert layer.conditioner.dropout == 0.25

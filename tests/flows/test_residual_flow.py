@@ -27,7 +27,7 @@ def test_defaults_are_those_of_the_papers():
             0.97,
         ),
     ]:
-        assert [block.seed for block in flow.blocks] == list(range(8))
+        assert len(flow.blocks) == 8
         for block in flow.blocks:
             assert (block.estimator, block.evaluation) == (training, evaluation)
             assert block.network.activation == activation

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.flow import Flow
-from tfflows.layers import LogDetEstimator, Pass
+from tfflows.layers import Costs, LogDetEstimator, Pass
 from tfflows.layers.log_det import exact_log_det, series_log_det
 from tfflows.layers.residual import residual_blocks
 
@@ -192,7 +192,7 @@ def estimator_report(
         truncated at 5 terms, 1 sample: bias ...
     """
     blocks = _blocks_of(flow)
-    inputs = _inputs_of(flow, blocks, x, context, seed)
+    inputs = _inputs_of(flow, x, context, seed)
     tf.random.set_seed(seed)
     exact, found = None, []
     if math.prod(flow.event_shape) <= _EXACT_DIMENSIONS:
@@ -213,28 +213,12 @@ def estimator_report(
     return found
 
 
-def _inputs_of(flow, blocks, x, context, seed):
+def _inputs_of(flow, x, context, seed):
     """Pairs of g and what it is given on the way from x to z, one for each block."""
-    found = []
-
-    def recorder(block):
-        def inverse(x, call):
-            dtype = block.variable_dtype
-            residual = block._residual(block.network.parameters(), call.context, dtype)
-            found.append((residual, tf.cast(x, dtype)))
-            return type(block)._inverse(block, x, call)
-
-        return inverse
-
-    try:
-        for block in blocks:
-            block._inverse = recorder(block)
-        x, _ = flow.continuous(x, seed)
-        flow.encode_pass(x, Pass(flow.layer_context(context, x), log_dets=False))
-    finally:
-        for block in blocks:
-            del block._inverse
-    return found
+    x, _ = flow.continuous(x, seed)
+    costs = Costs()
+    flow.encode_pass(x, Pass(flow.layer_context(context, x), log_dets=False, costs=costs))
+    return costs.contractions
 
 
 def _draws(inputs, estimator, draws):

@@ -20,10 +20,9 @@ from tfflows.flows.pixels import (
 from tfflows.flows.steps import repeated
 from tfflows.layers import (
     ActNorm,
-    AdditiveCoupling,
-    AffineCoupling,
     Chain,
     Conv1x1,
+    Coupling,
     InvertibleLayer,
     LearnedPrior,
     MultiScale,
@@ -32,9 +31,10 @@ from tfflows.layers import (
     Squeeze,
 )
 from tfflows.networks import ConvNetwork
+from tfflows.transformers import Affine, Shift, SigmoidAffine
 
 _PERMUTATIONS = ("conv1x1", "shuffle", "reverse")
-_COUPLINGS = {"affine": AffineCoupling, "additive": AdditiveCoupling}
+_COUPLINGS = ("affine", "additive")
 _PRIORS = ("network", "convolution")
 
 
@@ -115,7 +115,7 @@ class Glow(Flow):
         if levels < 1:
             raise ValueError(f"levels must be at least 1, but found {levels}.")
         if coupling not in _COUPLINGS:
-            raise ValueError(f"coupling must be one of {[*_COUPLINGS]}, but found {coupling!r}.")
+            raise ValueError(f"coupling must be one of {_COUPLINGS}, but found {coupling!r}.")
         if permutation not in _PERMUTATIONS:
             raise ValueError(
                 f"permutation must be one of {_PERMUTATIONS}, but found {permutation!r}."
@@ -181,17 +181,19 @@ class Glow(Flow):
     def _step(self, channels: int, width: int, dtype: str, step: int = 0) -> list[InvertibleLayer]:
         """One step of flow, from the base to the data."""
         settings = self._hyper_parameters
-        kind = _COUPLINGS[settings["coupling"]]
+        if settings["coupling"] == "additive":
+            transformer = Shift()
+        elif settings["log_scale_bound"] is None:
+            transformer = SigmoidAffine()
+        else:
+            transformer = Affine(settings["log_scale_bound"])
         network = ConvNetwork(
-            kind.parameters_per_dimension * channels // 2,
+            transformer.num_parameters * channels // 2,
             width,
             zero_output=True,
             edge_bias=settings["edge_bias"],
             dtype=network_dtype(dtype),
         )
-        bound = {}
-        if kind is AffineCoupling:
-            bound["log_scale_bound"] = settings["log_scale_bound"]
         if settings["permutation"] == "conv1x1":
             permutation = Conv1x1(settings["parameterization"], dtype=dtype)
         elif settings["permutation"] == "reverse":
@@ -199,7 +201,8 @@ class Glow(Flow):
         else:
             order = np.random.default_rng([step, channels]).permutation(channels)
             permutation = Permutation(order, dtype=dtype)
-        return [kind(network, "half", dtype=dtype, **bound), permutation, ActNorm(dtype=dtype)]
+        coupling = Coupling(transformer, network, "half", dtype=dtype)
+        return [coupling, permutation, ActNorm(dtype=dtype)]
 
     @property
     def multiscale(self) -> MultiScale:

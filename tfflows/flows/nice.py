@@ -8,7 +8,8 @@ import keras
 
 from tfflows.flow import Flow
 from tfflows.flows.vectors import coupling_layers, data_layers
-from tfflows.layers import AdditiveCoupling, Chain, Scale
+from tfflows.layers import Chain, Scale
+from tfflows.transformers import Shift
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -62,7 +63,7 @@ class NICE(Flow):
         layers = [
             Scale(factor=10.0, dtype=dtype),
             *coupling_layers(
-                AdditiveCoupling,
+                Shift(),
                 event_shape,
                 num_couplings,
                 hidden,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tfflows.layers import (
     AffineCoupling,
     Chain,
+    Coupling,
     InvertibleLayer,
     LearnedPrior,
     Logit,
@@ -15,6 +16,7 @@ from tfflows.layers import (
     Reshape,
 )
 from tfflows.networks import ConvNetwork, PriorConvolution
+from tfflows.transformers import Affine
 
 
 def network_dtype(dtype: str) -> str | None:
@@ -58,11 +60,10 @@ def factored_prior(channels: int, width: int, dtype: str) -> AffineCoupling:
     return AffineCoupling(network, "half", log_scale_bound=3.0, dtype=dtype)
 
 
-def convolution_prior(channels: int, dtype: str) -> AffineCoupling:
+def convolution_prior(channels: int, dtype: str) -> Coupling:
     """As `factored_prior`, by one convolution; nothing bounds its log-scale."""
     network = PriorConvolution(channels, dtype=network_dtype(dtype))
-    # c tanh(h / c) is h to the last digit, for any h whose exponential is finite.
-    return AffineCoupling(network, "half", log_scale_bound=2.0**40, dtype=dtype)
+    return Coupling(Affine(bound=None), network, "half", dtype=dtype)
 
 
 def position_prior(shape: tuple[int, ...], dtype: str) -> list[InvertibleLayer]:

@@ -8,7 +8,8 @@ import keras
 
 from tfflows.flow import Flow
 from tfflows.flows.vectors import coupling_layers, data_layers
-from tfflows.layers import AffineCoupling, Chain
+from tfflows.layers import Chain
+from tfflows.transformers import Affine
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -64,7 +65,7 @@ class RealNVP(Flow):
         event_shape = tuple(event_shape)
         layers = [
             *coupling_layers(
-                AffineCoupling,
+                Affine(log_scale_bound),
                 event_shape,
                 num_couplings,
                 hidden,
@@ -72,7 +73,6 @@ class RealNVP(Flow):
                 activation,
                 dropout,
                 dtype,
-                log_scale_bound=log_scale_bound,
             ),
             *data_layers(event_shape, num_bits, logit_alpha, dtype),
         ]

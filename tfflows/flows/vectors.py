@@ -18,10 +18,11 @@ from tfflows.layers import (
     coupling_mask,
 )
 from tfflows.networks import MLP
+from tfflows.transformers import Transformer
 
 
 def coupling_layers(
-    coupling: type[Coupling],
+    transformer: Transformer,
     event_shape: tuple[int, ...],
     num_couplings: int,
     hidden: Sequence[int],
@@ -29,12 +30,11 @@ def coupling_layers(
     activation: str,
     dropout: float,
     dtype: str,
-    **settings,
 ) -> list[InvertibleLayer]:
     """Couplings over the flattened event whose parts take turns.
 
     Two make a step that repeats. Each is conditioned by an MLP whose last layer starts at zero, so
-    that the stack starts as the identity; `settings` go to the couplings.
+    that the stack starts as the identity.
 
     Raises:
         ValueError: if `num_couplings` is below 1, the event has fewer than two dimensions, or
@@ -54,14 +54,14 @@ def coupling_layers(
     def make(flip):
         num_transformed = int(np.sum(conditions if flip else ~conditions))
         network = MLP(
-            coupling.parameters_per_dimension * num_transformed,
+            transformer.num_parameters * num_transformed,
             hidden,
             activation,
             dropout,
             zero_output=True,
             dtype=network_dtype,
         )
-        return coupling(network, mask, flip, dtype=dtype, **settings)
+        return Coupling(transformer, network, mask, flip, dtype=dtype)
 
     pairs, rest = divmod(num_couplings, 2)
     layers = repeated([make(False), make(True)], pairs, dtype) if pairs else []

@@ -4,9 +4,11 @@ from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
 from tfflows.layers.continuous import ContinuousLayer
-from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
+from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from tfflows.layers.elementwise import Elementwise
 from tfflows.layers.linear import Conv1x1
 from tfflows.layers.log_det import LogDetEstimator
+from tfflows.layers.masks import coupling_mask
 from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.passes import Pass
 from tfflows.layers.permutation import Permutation, Reverse
@@ -28,6 +30,7 @@ __all__ = [
     "Costs",
     "Coupling",
     "DataDependentLayer",
+    "Elementwise",
     "InvertibleLayer",
     "LearnedPrior",
     "LogDetEstimator",

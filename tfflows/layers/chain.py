@@ -12,6 +12,7 @@ from tfflows.layers.base import InvertibleLayer, first_estimator
 from tfflows.layers.memory import inverse_in_little_memory, require_memory_mode
 from tfflows.layers.passes import Pass
 from tfflows.layers.stack import Stack
+from tfflows.layers.steps import StepView
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -79,13 +80,15 @@ class Chain(InvertibleLayer):
         self.layers = layers
         # Names in files, also of `tf.train.Checkpoint`, which does not look into Keras's lists. The
         # steps of a stack have those that they would have without it.
-        position = 0
-        for layer in layers:
-            if isinstance(layer, Stack):
-                setattr(self, f"stack_{position:03d}", layer)
-            for part in layer.unrolled() if isinstance(layer, Stack) else [layer]:
-                setattr(self, f"layer_{position:03d}", part)
-                position += 1
+        for i, layer in enumerate(self.unrolled()):
+            setattr(self, f"layer_{i:03d}", layer)
+        for i, layer in enumerate(part for part in layers if isinstance(part, Stack)):
+            setattr(self, f"stack_{i:03d}", layer)
+
+    def unrolled(self) -> list[InvertibleLayer | StepView]:
+        """The layers, base first, with the steps of stacks in the stacks' places."""
+        parts = [layer.unrolled() if isinstance(layer, Stack) else [layer] for layer in self.layers]
+        return [*itertools.chain(*parts)]
 
     def build(self, z_shape, context_shape=None):
         shape = tuple(z_shape)

@@ -119,6 +119,8 @@ class ResidualBlock(InvertibleLayer):
         parameters = self._parameters(call)
         own = tf.cast(x, self.variable_dtype)
         residual = self._residual(parameters, call.context, own.dtype)
+        if call.costs is not None:
+            call.costs.contractions.append((residual, own))
         if x.dtype == own.dtype:
             g, log_det = self._value_and_log_det(residual, x, call)
             return x + g, log_det

@@ -31,6 +31,8 @@ class Solve:
 class Costs:
     """Record of solves: each `ContinuousLayer` of a `Pass` with `costs` adds its own to `solves`.
 
+    Each `ResidualBlock` adds a pair of its g and x to `contractions`, on the way from x to z.
+
     Args:
         energies: also integrate the kinetic energy and the norm of the Jacobian, which the
             regularisers of RNODE penalise (Finlay, Jacobsen, Nurbekyan and Oberman, "How to train
@@ -52,3 +54,4 @@ class Costs:
         self.energies = energies
         self.on_adjoint = on_adjoint
         self.solves: list[Solve] = []
+        self.contractions: list[tuple[Callable, tf.Tensor]] = []

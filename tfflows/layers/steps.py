@@ -53,6 +53,11 @@ class StepView(KerasSaveable):
         with self._stack.with_weights_of(self._index):
             return self._seen(name, getattr(self._layer, name))
 
+    @property
+    def name(self) -> str:
+        """The layer's name and the step's number."""
+        return f"{self._layer.name}/{self._index}"
+
     def _obj_type(self):
         return self._layer._obj_type()
 

@@ -60,13 +60,13 @@ class Transformer:
         """Map `z` to `x` and return `x, log|dx/dz|`, both of z's shape."""
         z, parameters = self._checked(z, parameters)
         x, log_det = self._forward(z, *parameters)
-        return x, tf.broadcast_to(log_det, tf.shape(z))
+        return x, _of_shape(log_det, z)
 
     def inverse(self, x, parameters: Sequence):
         """Map `x` to `z` and return `z, log|dz/dx|`, both of x's shape."""
         x, parameters = self._checked(x, parameters)
         z, log_det = self._inverse(x, *parameters)
-        return z, tf.broadcast_to(log_det, tf.shape(x))
+        return z, _of_shape(log_det, x)
 
     def _checked(self, value, parameters):
         value = tf.convert_to_tensor(value)
@@ -102,6 +102,12 @@ class Transformer:
     def from_config(cls, config):
         """The transformer that has this configuration."""
         return cls(**config)
+
+
+def _of_shape(log_det, value):
+    # Most are of that shape already, and gradients of broadcasts take time.
+    is_same = log_det.shape.rank is not None and log_det.shape.as_list() == value.shape.as_list()
+    return log_det if is_same else tf.broadcast_to(log_det, tf.shape(value))
 
 
 def _broadcasts_to(shape, target) -> bool:
