@@ -10,6 +10,7 @@ from c_program import compile_predict
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
 from tfflows.data.pipelines import untuned
+from tfflows.model.compiled import CompiledCalls
 from tfflows.networks import MLP
 
 # Two logical CPUs stand in for two accelerators. TensorFlow takes this only before its first op.
@@ -30,6 +31,20 @@ def clean_start():
     tfp.bijectors.Bijector.__dict__["_cache"].clear()
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True)
+def eager_calls(request, monkeypatch):
+    """Flows are called as with `run_eagerly`: for one call a trace takes longer.
+
+    What runs compiled is compared with this in tests that are marked so.
+    """
+
+    def inline(self, function, rows=(), others=(), **settings):
+        return function(*rows, *others, **settings)
+
+    if "compiled" not in request.keywords:
+        monkeypatch.setattr(CompiledCalls, "__call__", inline)
 
 
 @pytest.fixture(scope="session")

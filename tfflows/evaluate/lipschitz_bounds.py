@@ -75,7 +75,7 @@ def lipschitz(
         True
     """
     found = []
-    for block in _blocks_of(flow):
+    for block in _require_blocks(flow):
         empirical = _largest_stretch(block, steps, num_points, seed)
         network = block.network
         found.append(
@@ -84,7 +84,7 @@ def lipschitz(
     return found
 
 
-def _blocks_of(flow):
+def _require_blocks(flow):
     blocks = residual_blocks(flow.transform)
     if not blocks:
         raise ValueError(f"{flow.name} has no ResidualBlock, to whom this audit applies.")
@@ -191,7 +191,7 @@ def estimator_report(
         exact: bias 0.0000 +/- 0.0000, ...
         truncated at 5 terms, 1 sample: bias ...
     """
-    blocks = _blocks_of(flow)
+    _require_blocks(flow)
     inputs = _inputs_of(flow, x, context, seed)
     tf.random.set_seed(seed)
     exact, found = None, []
