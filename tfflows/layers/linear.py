@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import math
 
 import keras
@@ -69,41 +70,50 @@ class Conv1x1(InvertibleLayer):
     def build(self, z_shape, context_shape=None):
         size = z_shape[-1]
         self._num_pixels = math.prod(z_shape[1:-1])
+        starts = _Starts(lambda: self._start(size))
+
+        def add(name, shape=(size, size), trainable=True):
+            weight = self.add_weight(
+                shape=shape,
+                initializer=lambda shape, dtype: tf.constant(starts(name), dtype),
+                trainable=trainable,
+                autocast=False,
+                name=name,
+            )
+            setattr(self, name, weight)
+
+        if self.parameterization == "full":
+            add("kernel")
+        elif self.parameterization == "lu":
+            add("permutation", trainable=False)
+            add("lower")
+        else:
+            add("reflections")
+        if self.parameterization in ("lu", "qr"):
+            add("upper")
+            add("log_diagonal", (size,))
+            add("sign", (size,), trainable=False)
+        super().build(z_shape, context_shape)
+
+    def _start(self, size) -> dict[str, np.ndarray]:
+        """Initial weights of one random rotation, whatever the parameterization needs of them."""
+        from scipy.linalg import lu
+
         vectors = keras.random.normal([size, size], seed=self.seed, dtype="float32")
         vectors = np.asarray(vectors, "float64")
         rotation = np.linalg.qr(vectors)[0]
-        if self.parameterization == "lu":
-            self._build_lu(rotation)
-        elif self.parameterization == "full":
-            self.kernel = self._weight("kernel", rotation)
-        else:
-            self.reflections = self._weight("reflections", vectors)
-            if self.parameterization == "qr":
-                # Q R starts as Q: R = 1.
-                self._build_upper(np.zeros_like(rotation), np.ones(size))
-        super().build(z_shape, context_shape)
-
-    def _build_lu(self, matrix):
-        from scipy.linalg import lu
-
-        permutation, lower, upper = lu(matrix)
-        self.permutation = self._weight("permutation", permutation, trainable=False)
-        self.lower = self._weight("lower", np.tril(lower, -1))
-        self._build_upper(np.triu(upper, 1), np.diag(upper))
-
-    def _build_upper(self, upper, diagonal):
-        self.upper = self._weight("upper", upper)
-        self.log_diagonal = self._weight("log_diagonal", np.log(np.abs(diagonal)))
-        self.sign = self._weight("sign", np.sign(diagonal), trainable=False)
-
-    def _weight(self, name, value, trainable=True):
-        return self.add_weight(
-            shape=value.shape,
-            initializer=lambda shape, dtype: tf.constant(value, dtype),
-            trainable=trainable,
-            autocast=False,
-            name=name,
-        )
+        permutation, lower, upper = lu(rotation)
+        if self.parameterization == "qr":
+            upper = np.eye(size)  # Q R starts as Q
+        return {
+            "kernel": rotation,
+            "reflections": vectors,
+            "permutation": permutation,
+            "lower": np.tril(lower, -1),
+            "upper": np.triu(upper, 1),
+            "log_diagonal": np.log(np.abs(np.diag(upper))),
+            "sign": np.sign(np.diag(upper)),
+        }
 
     # W = P L R or Q R or Q or W: each factor with what it takes to undo it.
 
@@ -189,6 +199,20 @@ class Conv1x1(InvertibleLayer):
     def get_config(self):
         config = {"parameterization": self.parameterization, "seed": self.seed}
         return {**super().get_config(), **config}
+
+
+class _Starts:
+    """Initial weights that belong together: the i-th of each name are those of the i-th draw."""
+
+    def __init__(self, draw):
+        self._draw, self._drawn, self._calls = draw, [], collections.Counter()
+
+    def __call__(self, name):
+        call = self._calls[name]
+        self._calls[name] += 1
+        if call == len(self._drawn):
+            self._drawn.append(self._draw())
+        return self._drawn[call][name]
 
 
 def _mix(x, matrix):

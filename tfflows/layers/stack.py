@@ -93,10 +93,11 @@ class Stack(InvertibleLayer):
         self._memory = require_memory_mode(value)
 
     def build(self, z_shape, context_shape=None):
-        layer, initialized = self.template(), []
-        for copy in [layer, *(self._copy() for _ in range(self.n - 1))]:
-            copy.build(z_shape, context_shape)
-            initialized.append([weight.numpy() for weight in copy.weights])
+        layer = self.template()
+        # In this scope weights are only described; at its end they start.
+        with keras.StatelessScope():
+            layer.build(z_shape, context_shape)
+            initializers = [weight._initializer for weight in layer.weights]
         found = tuple(layer.forward_event_shape(tuple(z_shape[1:])))
         if found != tuple(z_shape[1:]):
             raise ValueError(
@@ -105,24 +106,26 @@ class Stack(InvertibleLayer):
             )
         self._variables = Untracked(list(layer.weights))
         self.stacked = [
-            self._stacked_weight(weight, np.stack(values))
-            for weight, values in zip(layer.weights, zip(*initialized, strict=True), strict=True)
+            self._stacked_weight(weight, initializer)
+            for weight, initializer in zip(layer.weights, initializers, strict=True)
         ]
         self.places = {id(weight): i for i, weight in enumerate(layer.weights)}
         super().build(z_shape, context_shape)
 
-    def _copy(self):
-        return keras.saving.deserialize_keras_object(self._layer_config)
-
-    def _stacked_weight(self, weight, values):
+    def _stacked_weight(self, weight, initializer):
         if weight.constraint is not None:
             raise ValueError(
                 f"Stack '{self.name}' found a constraint on the weight '{weight.path}', which "
                 "would act on the weights of all steps at once; leave it out."
             )
+        values = [weight.numpy()]
+        for _ in range(1, self.n):
+            if isinstance(initializer, keras.initializers.Initializer):
+                initializer = initializer.clone()  # which draws anew
+            values.append(np.asarray(initializer(weight.shape, dtype=weight.dtype)))
         return self.add_weight(
-            shape=values.shape,
-            initializer=lambda shape, dtype: tf.constant(values, dtype),
+            shape=(self.n, *weight.shape),
+            initializer=lambda shape, dtype: tf.constant(np.stack(values), dtype),
             dtype=weight.dtype,
             trainable=weight.trainable,
             autocast=False,
