@@ -6,7 +6,7 @@ from tfflows.layers.chain import Chain
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling, coupling_mask
 from tfflows.layers.linear import Conv1x1
-from tfflows.layers.log_det import LogDetEstimator
+from tfflows.layers.log_det import Exact, LogDetEstimator, Roulette, Truncated
 from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.passes import Pass
 from tfflows.layers.permutation import Permutation, Reverse
@@ -16,6 +16,7 @@ from tfflows.layers.residual import ResidualBlock
 from tfflows.layers.scale import Scale, Standardize
 from tfflows.layers.solves import Costs, Solve
 from tfflows.layers.squeeze import Squeeze
+from tfflows.layers.traces import ExactTrace, Hutchinson, Trace
 
 __all__ = [
     "ActNorm",
@@ -27,6 +28,9 @@ __all__ = [
     "Costs",
     "Coupling",
     "DataDependentLayer",
+    "Exact",
+    "ExactTrace",
+    "Hutchinson",
     "InvertibleLayer",
     "LearnedPrior",
     "LogDetEstimator",
@@ -38,9 +42,12 @@ __all__ = [
     "Reshape",
     "ResidualBlock",
     "Reverse",
+    "Roulette",
     "Scale",
     "Solve",
     "Squeeze",
     "Standardize",
+    "Trace",
+    "Truncated",
     "coupling_mask",
 ]

@@ -239,6 +239,15 @@ def first_estimator(layers) -> str | None:
     return next((estimator for estimator in found if estimator is not None), None)
 
 
+def layers_of_kind(layer: InvertibleLayer, kind: type[InvertibleLayer]) -> list:
+    """All layers of a kind within a layer, base first."""
+    if isinstance(layer, kind):
+        return [layer]
+    # Those of a Chain or a MultiScale.
+    parts = getattr(layer, "layers", None) or getattr(layer, "levels", [])
+    return [found for part in parts for found in layers_of_kind(part, kind)]
+
+
 def zero_log_det(x):
     """Log-det of a volume-preserving map: zeros of shape `[batch]`."""
     return tf.zeros(tf.shape(x)[:1], x.dtype)
