@@ -95,16 +95,27 @@ def keras_network(dim, counts, dtype="float32"):
     return network
 
 
-def our_layer(dim, counts, dtype="float32", tolerance=TOLERANCE, trace="exact", **settings):
+def our_solver(name):
+    """One of ours."""
+    from tfflows.ode import DormandPrince, RungeKutta4
+
+    same = DormandPrince(TOLERANCE, TOLERANCE)
+    return {
+        "adaptive": same,
+        "adjoint as tight": DormandPrince(TOLERANCE, TOLERANCE, adjoint=same),
+        "rk4": RungeKutta4(steps=8),
+        "precise": DormandPrince(1e-9, 1e-9, adjoint=DormandPrince(1e-9, 1e-9)),
+    }[name]
+
+
+def our_layer(dim, counts, solver="adaptive", dtype="float32", is_exact=True):
     import tfflows
 
     layer = tfflows.layers.ContinuousLayer(
         keras_network(dim, counts, dtype),
-        rtol=tolerance,
-        atol=tolerance,
-        trace=trace,
+        solver=our_solver(solver),
+        trace=tfflows.layers.ExactTrace() if is_exact else tfflows.layers.Hutchinson(),
         dtype=dtype,
-        **settings,
     )
     layer.build((None, dim))
     return layer
@@ -148,7 +159,7 @@ def tensorflow_contender(dim, counts, log_prob, sample, inverse, exact_inverse, 
         start = gradient(log_prob, network)
         found["nfe_train"] = len(counts)
         if dim == 2:
-            precise = our_layer(dim, [], "float64", 1e-9, adjoint_rtol=1e-9, adjoint_atol=1e-9)
+            precise = our_layer(dim, [], "precise", "float64")
             flow = tfflows.Flow(precise, (dim,), dtype="float64")
             found["gradient_error"] = relative(start, gradient(flow.log_prob, precise.network))
         return {**found, **errors(dim, *exact_inverse(x[:COMPARED]))}
@@ -156,16 +167,15 @@ def tensorflow_contender(dim, counts, log_prob, sample, inverse, exact_inverse, 
     return {**tasks, "describe": describe}
 
 
-def tfflows(dim, **settings):
+def tfflows(dim, solver="adaptive"):
     """Ours."""
     import tensorflow as tf
 
     import tfflows
 
     counts = []
-    trace = "exact" if dim == 2 else "rademacher"
-    layer = our_layer(dim, counts, trace=trace, **settings)
-    exact = our_layer(dim, [], **settings)
+    layer = our_layer(dim, counts, solver, is_exact=dim == 2)
+    exact = our_layer(dim, [], solver)
     flow = tfflows.Flow(layer, (dim,))
     contender = tensorflow_contender(
         dim,
@@ -361,8 +371,8 @@ def torchdiffeq(dim, adjoint=True):
 
 LIBRARIES = {
     "tfflows": tfflows,
-    "tfflows, adjoint as tight": partial(tfflows, adjoint_rtol=TOLERANCE, adjoint_atol=TOLERANCE),
-    "tfflows, rk4": partial(tfflows, solver="rk4", num_steps=8),
+    "tfflows, adjoint as tight": partial(tfflows, solver="adjoint as tight"),
+    "tfflows, rk4": partial(tfflows, solver="rk4"),
     "TFP": tfp,
     "zuko": zuko,
     "torchdiffeq": torchdiffeq,

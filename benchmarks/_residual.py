@@ -51,8 +51,15 @@ def tfflows(tolerance=None):
 
     import tfflows
 
-    series = [{"kind": "roulette", "terms": terms} for terms in (TERMS, EVALUATION_TERMS)]
-    flow = tfflows.ResidualFlow((DIM,), BLOCKS, HIDDEN, "lipswish", COEFFICIENT, 2, *series)
+    flow = tfflows.ResidualFlow(
+        (DIM,),
+        num_blocks=BLOCKS,
+        hidden=HIDDEN,
+        activation="lipswish",
+        coefficient=COEFFICIENT,
+        estimator=tfflows.layers.Roulette(TERMS),
+        evaluation=tfflows.layers.Roulette(EVALUATION_TERMS),
+    )
     for block, values in zip(flow.blocks, kernels(), strict=True):
         block.tolerance = tolerance
         for layer, kernel in zip(block.network.layers, values, strict=True):
@@ -89,7 +96,7 @@ def tfflows(tolerance=None):
         few = x[:COMPARED]
         estimates = [flow.log_prob(few, seed=i) for i in range(DRAWS)]
         for block in flow.blocks:
-            block.evaluation = tfflows.layers.LogDetEstimator("exact")
+            block.evaluation = tfflows.layers.Exact()
         return {
             "error": error,
             "evaluations": num_evaluations,

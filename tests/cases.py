@@ -19,6 +19,8 @@ from tfflows.layers import (
     Chain,
     ContinuousLayer,
     Conv1x1,
+    Exact,
+    Hutchinson,
     InvertibleLayer,
     LearnedPrior,
     Logit,
@@ -41,6 +43,7 @@ from tfflows.networks import (
     TimeDependentConvNetwork,
     TimeDependentMLP,
 )
+from tfflows.ode import RungeKutta4
 
 tfb = tfp.bijectors
 
@@ -207,8 +210,8 @@ def _continuous():
     def case(network, shape, outputs, interval, context_dim=None, **settings):
         def make(dtype):
             f = network(outputs, hidden=(3,), dtype=dtype, **settings)
-            solve = {"num_steps": 2, "training_trace": "rademacher"}
-            return ContinuousLayer(f, interval, "rk4", dtype=dtype, **solve)
+            solve = {"solver": RungeKutta4(steps=2), "training_trace": Hutchinson()}
+            return ContinuousLayer(f, interval, dtype=dtype, **solve)
 
         return LayerCase(make, shape, context_dim, "real", 1e-5, 1e-5)
 
@@ -310,12 +313,14 @@ FLOWS = {
     "glow_classes": lambda dtype: tfflows.Glow(
         (2, 2, 2), 1, 2, 4, parameterization="qr", num_bits=4, num_classes=3, dtype=dtype
     ),
-    "residual_flow": lambda dtype: tfflows.ResidualFlow((2,), 2, (8,), dtype=dtype),
+    "residual_flow": lambda dtype: tfflows.ResidualFlow(
+        (2,), num_blocks=2, hidden=(8,), dtype=dtype
+    ),
     "iresnet_image": lambda dtype: tfflows.IResNet(
         (2, 2, 1),
-        1,
-        (4,),
-        evaluation="exact",
+        num_blocks=1,
+        hidden=(4,),
+        evaluation=Exact(),
         levels=2,
         factor_out=True,
         num_dense_blocks=1,
@@ -331,7 +336,7 @@ FLOWS = {
 
 
 def _ffjord(shape, **settings):
-    settings = {"hidden": (3,), "solver": "rk4", "num_steps": 3, "atol": 1e-6, **settings}
+    settings = {"hidden": (3,), "solver": RungeKutta4(steps=3), **settings}
     return lambda dtype: tfflows.FFJORD(shape, dtype=dtype, **settings)
 
 

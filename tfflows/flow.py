@@ -32,7 +32,8 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         x = f(z), z ~ base
         log p(x) = log base(f^-1(x)) + log|det d f^-1(x) / dx|
 
-    `fit(x)` minimises the mean negative log-likelihood and needs no targets and no loss; a
+    `fit(x)` minimises the mean negative log-likelihood, or the `tfflows.training.losses.Loss` that
+    was given to `compile`, and needs no targets; a
     conditional flow takes its context where Keras takes targets, `fit(x, context)`. An image
     flow (`num_bits`) is fitted and evaluated on integer pixels, which it dequantises with fresh
     uniform noise; the metrics are `nll` (nats per example) and, for images, `bits_per_dim`.
@@ -162,7 +163,7 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         seed = stateless_seed(seed) if training or seed is not None else None
         x, log_q = self.continuous(x, seed, training)
         log_prob = self._run("log_prob", x, context, seed, training=training)
-        return self._finite(log_prob - log_q)
+        return self.require_finite(log_prob - log_q)
 
     @_not_converted
     def score(self, x, context=None, seed=None):
@@ -311,7 +312,8 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
 
     # Helpers.
 
-    def _finite(self, log_prob):
+    def require_finite(self, log_prob):
+        """Log-densities themselves, if they are finite; see `tfflows.checks.values`."""
         message = f"The log_prob of {self.name} should be finite (is x outside its support, or did "
         return require_finite(log_prob, f"{message}training diverge?)")
 

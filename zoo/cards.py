@@ -123,7 +123,8 @@ def _training(recipe) -> str:
     pretraining = ""
     if recipe.pretraining is not None:
         first = recipe.first_recipe()
-        loss = "" if first.loss is None else f" with the loss {first.loss}"
+        named = first.loss if isinstance(first.loss, str) else json.dumps(first.loss)
+        loss = "" if first.loss is None else f" with the loss {named}"
         pretraining = (
             f"Pretraining{loss}: {_epochs(first.epochs, first.passes_per_epoch)}, batch "
             f"{first.batch_size}, learning rate {first.learning_rate:g}. Then "

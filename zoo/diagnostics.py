@@ -12,11 +12,6 @@ _NUM_COMPARED = 32
 _NUM_DRAWS = 50
 # Of the grid that a density in the plane is integrated on, along each axis.
 _NUM_CELLS = 500
-_TRACES = {
-    "exact": "exact trace",
-    "rademacher": "trace by Hutchinson's estimate with Rademacher noise",
-    "gaussian": "trace by Hutchinson's estimate with Gaussian noise",
-}
 
 
 def diagnose(flow, x, context=None) -> dict:
@@ -31,7 +26,7 @@ def diagnose(flow, x, context=None) -> dict:
         For residual blocks `"lipschitz"` (bounds of each block), `"inverse_error"` (by dtype) and,
         if log-dets are estimated, `"log_det"` (standard deviation, and up to 256 dimensions the
         bias against exact ones).
-        For continuous layers `"solves"`: solver, tolerances and evaluations of the network. For
+        For continuous layers `"solves"`: solver, trace and evaluations of the network. For
         points in the plane `"integral"` of the density, over three times the examples' range.
     """
     from tfflows.layers import ContinuousLayer, ResidualBlock
@@ -66,8 +61,10 @@ def _integral(flow, x) -> float:
 
 def _of_residual_blocks(flow, x, context) -> dict:
     from tfflows import evaluate
-    from tfflows.layers import LogDetEstimator
+    from tfflows.layers import ResidualBlock
+    from tfflows.layers.base import layers_of_kind
 
+    block = layers_of_kind(flow.transform, ResidualBlock)[0]
     found = {
         "lipschitz": [dataclasses.asdict(bounds) for bounds in evaluate.lipschitz(flow)],
         "inverse_error": {
@@ -81,7 +78,7 @@ def _of_residual_blocks(flow, x, context) -> dict:
             flow,
             x[few],
             None if context is None else context[few],
-            [LogDetEstimator(**flow.get_config()["evaluation"])],
+            [block.evaluation],
             _NUM_DRAWS,
         )
         bias = {"bias": figures.bias, "bias_error": figures.bias_error} if exact else {}
@@ -101,10 +98,11 @@ def _in_float64(flow):
 
 
 def _solves(flow, x, context) -> dict:
-    from tfflows.layers import Costs, Pass
+    from tfflows.layers import ContinuousLayer, Costs, Pass
+    from tfflows.layers.base import layers_of_kind
     from tfflows.random import stateless_seed
 
-    config = flow.get_config()
+    block = layers_of_kind(flow.transform, ContinuousLayer)[0]
     x, _ = flow.continuous(x)
     context = flow.layer_context(context, x)
     density, sampling = Costs(), Costs()
@@ -112,11 +110,8 @@ def _solves(flow, x, context) -> dict:
     z = flow.draw_base(len(x), stateless_seed(0))
     flow.decode_pass(z, Pass(context, log_dets=False, costs=sampling))
     return {
-        "solver": config["solver"],
-        "rtol": config["rtol"],
-        "atol": config["atol"],
-        "num_steps": config["num_steps"],
-        "trace": flow.blocks[0].trace,
+        "solver": str(block.solver),
+        "trace": str(block.trace),
         "batch": len(x),
         "evaluations_of_log_prob": int(np.sum([s.num_evaluations for s in density.solves])),
         "evaluations_of_sample": int(np.sum([s.num_evaluations for s in sampling.solves])),
@@ -152,12 +147,9 @@ def rows(found: dict) -> dict[str, str]:
         )
     if "solves" in found:
         solves = found["solves"]
-        settings = f"{solves['num_steps']} steps"
-        if solves["solver"] != "rk4":
-            settings = f"rtol {solves['rtol']:g}, atol {solves['atol']:g}"
         text["solver"] = (
-            f"{solves['solver']}, {settings}; {_TRACES[solves['trace']]}; evaluations of the "
-            f"network for a batch of {solves['batch']}: {solves['evaluations_of_log_prob']} for "
-            f"log_prob, {solves['evaluations_of_sample']} for samples"
+            f"{solves['solver']}; {solves['trace']}; evaluations of the network for a batch of "
+            f"{solves['batch']}: {solves['evaluations_of_log_prob']} for log_prob, "
+            f"{solves['evaluations_of_sample']} for samples"
         )
     return text

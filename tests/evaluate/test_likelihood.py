@@ -219,8 +219,13 @@ def test_errors_of_a_good_flow_are_small():
 
 
 def test_estimated_log_dets_are_named_and_give_no_importance_weighted_bound():
-    roulette = {"kind": "roulette", "terms": 3}
-    flow = tfflows.ResidualFlow((2, 2, 1), 1, (8,), num_bits=2, evaluation=roulette)
+    flow = tfflows.ResidualFlow(
+        (2, 2, 1),
+        num_blocks=1,
+        hidden=(8,),
+        num_bits=2,
+        evaluation=tfflows.layers.Roulette(terms=3),
+    )
     x = np.random.default_rng(0).integers(4, size=(6, 2, 2, 1))
     assert evaluate.likelihood(flow, x).estimator == (
         "uniform dequantisation bound, log-det by roulette of 3 terms and a tail of mean 1, 1 "
@@ -228,7 +233,12 @@ def test_estimated_log_dets_are_named_and_give_no_importance_weighted_bound():
     )
     with pytest.raises(ValueError, match="needs computed log-dets, but .* roulette of 3 terms"):
         evaluate.importance_weighted(flow, x)
-    continuous = tfflows.FFJORD((2,), hidden=(4,), solver="rk4", trace="gaussian")
+    continuous = tfflows.FFJORD(
+        (2,),
+        hidden=(4,),
+        solver=tfflows.ode.RungeKutta4(),
+        trace=tfflows.layers.Hutchinson("gaussian"),
+    )
     found = evaluate.likelihood(continuous, np.zeros([3, 2]))
     assert found.estimator == "log-det by Hutchinson's trace with one gaussian draw"
 

@@ -6,7 +6,7 @@ from cases import build_flow, draw_context, draw_points
 
 import tfflows
 from tfflows.evaluate import estimator_report, lipschitz
-from tfflows.layers import Chain, LogDetEstimator, ResidualBlock
+from tfflows.layers import Chain, Exact, ResidualBlock, Roulette, Truncated
 from tfflows.networks import LipschitzNetwork
 
 
@@ -53,7 +53,7 @@ def test_audit_of_flows_in_the_registry():
 
 def test_estimators_are_compared_with_the_exact_log_det():
     # The roulette has no variance with much larger coefficients.
-    flow = tfflows.ResidualFlow((2,), 2, (8,), coefficient=0.65)
+    flow = tfflows.ResidualFlow((2,), num_blocks=2, hidden=(8,), coefficient=0.65)
     # Blocks of large log-dets: linear ones near -c.
     for block in flow.blocks:
         first, last = block.network.layers
@@ -61,7 +61,7 @@ def test_estimators_are_compared_with_the_exact_log_det():
         first.bias.assign(np.full(8, 4.0, "float32"))
         last.kernel.assign(-5 * np.eye(8, 2, dtype="float32"))
     x = draw_points(flow, 4)
-    estimators = [LogDetEstimator("truncated", 2), LogDetEstimator("roulette", 8, 2)]
+    estimators = [Truncated(2), Roulette(8, 2)]
     exact, truncated, roulette = estimator_report(flow, x, estimators=estimators, draws=50)
     assert (exact.bias, exact.stddev, exact.products) == (0, 0, 2)
     assert truncated.bias > 0.1 + 5 * truncated.bias_error
@@ -74,8 +74,8 @@ def test_estimators_are_compared_with_the_exact_log_det():
 def test_report_of_a_conditional_image_flow():
     flow = build_flow("iresnet_image")
     x, context = draw_points(flow, 2), draw_context(flow, 2)
-    found = estimator_report(flow, x, context, [LogDetEstimator("truncated", 2)], draws=3)
-    assert [figures.estimator.kind for figures in found] == ["exact", "truncated"]
+    found = estimator_report(flow, x, context, [Truncated(2)], draws=3)
+    assert [figures.estimator for figures in found] == [Exact(), Truncated(2)]
     assert np.isfinite(found[1].bias)
 
 

@@ -10,27 +10,35 @@ import tfflows
 from tfflows import export
 from tfflows.distributions.dequantization import VariationalDequantizer
 from tfflows.export.signatures import Signatures
+from tfflows.layers import Exact, ExactTrace, Hutchinson, Roulette, Truncated
 from tfflows.random import counter
 
-SERIES = {"kind": "truncated", "terms": 12, "samples": 2}
-ROULETTE = {"kind": "roulette", "terms": 3, "samples": 2, "tail": 2.0}
+SERIES = Truncated(terms=12, samples=2)
+ROULETTE = Roulette(terms=3, samples=2, tail=2.0)
 RESIDUAL = {"num_blocks": 2, "hidden": (8,), "coefficient": 0.7}
-CONTINUOUS = {"hidden": (8,), "solver": "rk4", "num_steps": 2}
-EXACT = {"evaluation": "exact"}
+CONTINUOUS = {"hidden": (8,), "solver": tfflows.ode.RungeKutta4(steps=2)}
 # A flow that estimates, and the arguments with which the same flow does not.
 FLOWS = {
     "truncated": (
         tfflows.ResidualFlow,
         {**RESIDUAL, "evaluation": SERIES},
-        {"evaluation": "exact"},
+        {"evaluation": Exact()},
     ),
     "roulette": (
         tfflows.ResidualFlow,
         {**RESIDUAL, "evaluation": ROULETTE},
-        {"evaluation": "exact"},
+        {"evaluation": Exact()},
     ),
-    "rademacher": (tfflows.FFJORD, {**CONTINUOUS, "trace": "rademacher"}, {"trace": "exact"}),
-    "gaussian": (tfflows.FFJORD, {**CONTINUOUS, "trace": "gaussian"}, {"trace": "exact"}),
+    "rademacher": (
+        tfflows.FFJORD,
+        {**CONTINUOUS, "trace": Hutchinson("rademacher")},
+        {"trace": ExactTrace()},
+    ),
+    "gaussian": (
+        tfflows.FFJORD,
+        {**CONTINUOUS, "trace": Hutchinson("gaussian")},
+        {"trace": ExactTrace()},
+    ),
 }
 
 

@@ -7,12 +7,18 @@ import tensorflow as tf
 from cases import draw_data, max_difference, randomize
 
 import tfflows
-from tfflows.layers import Costs, Pass
+from tfflows.layers import Costs, ExactTrace, Hutchinson, Pass
+from tfflows.model.losses import FlowMatching, NegativeLogLikelihood
+from tfflows.ode import RungeKutta4
 
 
 def ffjord(event_shape=(2,), **settings):
-    settings = {"hidden": (8,), "solver": "rk4", "num_steps": 3, **settings}
+    settings = {"hidden": (8,), "solver": RungeKutta4(3), **settings}
     return tfflows.FFJORD(event_shape, **settings)
+
+
+def errors_of(flow, x, context=None):
+    return FlowMatching()(flow, x, context, seed=0)["flow_matching"]
 
 
 def gaussian(n, dims=2, seed=0):
@@ -34,7 +40,7 @@ def test_likelihood_training_lowers_the_loss_and_logs_the_cost():
 
 
 def test_penalties_are_in_the_loss_and_in_the_logs():
-    flow = ffjord(kinetic_energy=0.7, jacobian_norm=0.3)
+    flow = ffjord()
     randomize(flow)
     x = draw_data(flow, 16)
     costs = Costs(energies=True)
@@ -47,7 +53,7 @@ def test_penalties_are_in_the_loss_and_in_the_logs():
     expected = [w - 0.1 * g for w, g in zip(weights, tape.gradient(loss, weights), strict=True)]
     assert kinetic > 0.01 and jacobian > 0.001
 
-    flow.compile(keras.optimizers.SGD(0.1))
+    flow.compile(keras.optimizers.SGD(0.1), NegativeLogLikelihood(0.7, 0.3))
     history = flow.fit(x, batch_size=16, verbose=0).history
     logged = {name: values[0] for name, values in history.items()}
     assert logged["kinetic_energy"] == pytest.approx(float(kinetic), rel=1e-4)
@@ -70,15 +76,15 @@ def optimal_velocity(k, num_blocks):
 
 @pytest.mark.parametrize("num_blocks", [1, 2])
 def test_flow_matching_has_its_optimum_at_the_data(num_blocks, monkeypatch):
-    flow = ffjord(num_blocks=num_blocks, num_steps=10)
+    flow = ffjord(num_blocks=num_blocks, solver=RungeKutta4(10))
     x = gaussian(20000)
-    at_rest = flow.flow_matching_loss(x, seed=0)  # f is 0 at the start
+    at_rest = errors_of(flow, x)  # f is 0 at the start
     assert at_rest.shape == (20000,)
     assert np.mean(at_rest) == pytest.approx(4, abs=4 * np.std(at_rest) / np.sqrt(20000))
 
     for k, block in enumerate(flow.blocks):
         monkeypatch.setattr(block, "network", optimal_velocity(k, num_blocks))
-    optimum = flow.flow_matching_loss(x, seed=0)
+    optimum = errors_of(flow, x)
     t = (np.arange(1000) + 0.5) / 1000
     expected = 2 * np.mean(2 - (2 * t - 1) ** 2 / (t**2 + (1 - t) ** 2))
     assert np.mean(optimum) == pytest.approx(expected, abs=4 * np.std(optimum) / np.sqrt(20000))
@@ -94,12 +100,12 @@ def test_flow_matching_then_likelihood():
     flow = ffjord(context_dim=1)
     x, context = draw_data(flow, 256), gaussian(256, 1)
     flow.adapt(x, context)
-    before = np.mean(flow.flow_matching_loss(x, context, seed=0))
-    flow.compile(keras.optimizers.Adam(0.03), loss="flow_matching")
+    before = np.mean(errors_of(flow, x, context))
+    flow.compile(keras.optimizers.Adam(0.03), FlowMatching())
     fitted = flow.fit(x, context, epochs=6, validation_data=(x, context), verbose=0).history
     assert set(fitted) == {"loss", "flow_matching", "val_loss", "val_nll", "val_nfe"}
     assert fitted["loss"] == pytest.approx(fitted["flow_matching"], rel=1e-5)
-    assert np.mean(flow.flow_matching_loss(x, context, seed=0)) < before - 0.1
+    assert np.mean(errors_of(flow, x, context)) < before - 0.1
     assert fitted["val_nll"][-1] < fitted["val_nll"][0]
 
     flow.compile(keras.optimizers.Adam(0.01))
@@ -108,10 +114,10 @@ def test_flow_matching_then_likelihood():
     assert tuned["val_nll"][-1] < fitted["val_nll"][-1]
 
 
-@pytest.mark.parametrize("loss", ["likelihood", "flow_matching"])
+@pytest.mark.parametrize("loss", [NegativeLogLikelihood(0.1), FlowMatching()], ids=str)
 def test_a_saved_flow_goes_on_with_its_loss(loss, tmp_path):
     flow = ffjord()
-    flow.compile(keras.optimizers.Adam(0.03), loss=loss)
+    flow.compile(keras.optimizers.Adam(0.03), loss)
     flow.save(tmp_path / "flow.keras")
     loaded = keras.models.load_model(tmp_path / "flow.keras")
     assert (loaded.loss, type(loaded.optimizer)) == (loss, keras.optimizers.Adam)
@@ -120,7 +126,7 @@ def test_a_saved_flow_goes_on_with_its_loss(loss, tmp_path):
 def test_flow_matching_of_pixels():
     flow = ffjord((4, 4, 1), levels=1, num_bits=4)
     x = draw_data(flow, 16)
-    flow.compile(keras.optimizers.Adam(0.03), loss="flow_matching")
+    flow.compile(keras.optimizers.Adam(0.03), FlowMatching())
     history = flow.fit(x, epochs=6, verbose=0).history
     assert history["flow_matching"][-1] < history["flow_matching"][0]
 
@@ -143,17 +149,17 @@ def test_trajectory_goes_from_the_base_to_the_data(settings):
 
 
 def test_multi_scale_image_flow():
-    flow = ffjord((4, 4, 2), levels=2, num_steps=8)
+    flow = ffjord((4, 4, 2), levels=2, solver=RungeKutta4(8))
     randomize(flow, 0.3)
     assert [block.latent_shape for block in flow.blocks] == [(1, 1, 16), (2, 2, 8)]
     assert [block.seed for block in flow.blocks] == [0, 1]
     x = draw_data(flow, 3)
     assert max_difference(flow.decode(flow.encode(x)), x) < 1e-3
     for action in (
-        lambda: flow.flow_matching_loss(x),
+        lambda: errors_of(flow, x),
         lambda: flow.trajectory(gaussian(1, 32), [0, 1]),
     ):
-        with pytest.raises(ValueError, match="one level, but .* has 2"):
+        with pytest.raises(ValueError, match="one level, but found 2"):
             action()
 
 
@@ -177,24 +183,26 @@ def test_the_default_trace_depends_on_the_size():
     for size in (2, 3, 64, 65):
         (block,) = ffjord((size,)).blocks
         traces[size] = (block.trace, block.training_trace)
-    exact, estimate = "exact", "rademacher"
+    exact, estimate = ExactTrace(), Hutchinson()
     assert traces == {
         2: (exact, exact),
         3: (exact, estimate),
         64: (exact, estimate),
         65: (estimate, estimate),
     }
-    (block,) = ffjord((3,), trace="gaussian").blocks
-    assert (block.trace, block.training_trace) == ("gaussian", "gaussian")
+    gaussian = Hutchinson("gaussian")
+    for trace, training in ((gaussian, gaussian), (exact, estimate)):
+        (block,) = ffjord((3,), trace=trace).blocks
+        assert (block.trace, block.training_trace) == (trace, training)
 
 
 def test_training_on_two_replicas_equals_one_device(two_replicas):
     def trained():
         keras.utils.set_random_seed(0)
-        flow = ffjord(num_steps=2, kinetic_energy=0.1)
+        flow = ffjord(solver=RungeKutta4(2))
         flow.adapt(x)
         randomize(flow, 0.5)
-        flow.compile(keras.optimizers.SGD(0.02))
+        flow.compile(keras.optimizers.SGD(0.02), NegativeLogLikelihood(kinetic_energy=0.1))
         return flow, flow.fit(x, batch_size=16, shuffle=False, verbose=0).history
 
     x = gaussian(32)
@@ -212,15 +220,18 @@ BAD_ARGUMENTS = {
     "levels": (lambda: ffjord((4, 4, 1), levels=0), ["levels", "at least 1", "0"]),
     "not_an_image": (lambda: ffjord((4,), levels=1), ["images", "(4,)"]),
     "odd_image": (lambda: ffjord((6, 6, 1), levels=2), ["4", "6 x 6"]),
-    "kinetic_energy": (lambda: ffjord(kinetic_energy=-1), ["kinetic_energy", "at least 0", "-1"]),
-    "solver": (lambda: ffjord(solver="bdf"), ["solver", "'bdf'"]),
-    "hopeless_trace": (lambda: ffjord((300,), trace="exact"), ["costs 300 evaluations"]),
+    "solver": (lambda: ffjord(solver="rk4"), ["solver is a tfflows.ode.Solver", "'rk4'"]),
+    "trace": (lambda: ffjord(trace="exact"), ["trace is a tfflows.layers.Trace", "'exact'"]),
+    "hopeless_trace": (lambda: ffjord((300,), trace=ExactTrace()), ["costs 300 evaluations"]),
     "times_beyond": (lambda: ffjord().trajectory(gaussian(1), [0, 1.1]), ["[0, 1]", "1.1"]),
     "times_falling": (lambda: ffjord().trajectory(gaussian(1), [1, 0]), ["rising", "1. 0."]),
-    "loss": (lambda: ffjord().compile("sgd", loss="mse"), ["'flow_matching'", "'mse'"]),
+    "loss": (
+        lambda: ffjord().compile("sgd", loss="mse"),
+        ["such as FlowMatching()", "'flow_matching'", "'mse'"],
+    ),
     "loss_of_levels": (
-        lambda: ffjord((4, 4, 1), levels=2).compile("sgd", loss="flow_matching"),
-        ["Flow matching", "one level", "2"],
+        lambda: ffjord((4, 4, 1), levels=2).compile("sgd", FlowMatching()),
+        ["FlowMatching cannot train", "one level, but found 2"],
     ),
 }
 

@@ -9,10 +9,12 @@ from cases import randomize
 
 import tfflows
 
+SMALL = {"num_blocks": 2, "hidden": (8,), "estimator": tfflows.layers.Exact()}
+
 
 def hybrid(density_weight=0.5, **settings):
     keras.utils.set_random_seed(0)
-    flow = tfflows.IResNet((3,), 2, (8,), **{"estimator": "exact", **settings})
+    flow = tfflows.IResNet((3,), **{**SMALL, **settings})
     return tfflows.HybridClassifier(flow, 2, density_weight)
 
 

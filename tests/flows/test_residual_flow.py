@@ -7,7 +7,16 @@ import tensorflow as tf
 from cases import max_difference, randomize
 
 import tfflows
-from tfflows.layers import ActNorm, LogDetEstimator, MultiScale, Reshape, ResidualBlock, Squeeze
+from tfflows.layers import (
+    ActNorm,
+    Exact,
+    MultiScale,
+    Reshape,
+    ResidualBlock,
+    Roulette,
+    Squeeze,
+    Truncated,
+)
 
 
 def kinds(layers):
@@ -18,14 +27,8 @@ def test_defaults_are_those_of_the_papers():
     iresnet, residual_flow = tfflows.IResNet((2,)), tfflows.ResidualFlow((4, 5))
     assert len(iresnet.blocks) == len(residual_flow.blocks) == 8
     for flow, training, evaluation, activation, coefficient in [
-        (iresnet, LogDetEstimator("truncated", 10), LogDetEstimator("exact", 20), "elu", 0.9),
-        (
-            residual_flow,
-            LogDetEstimator("roulette", 2),
-            LogDetEstimator("roulette", 20),
-            "lipswish",
-            0.97,
-        ),
+        (iresnet, Truncated(10), Exact(), "elu", 0.9),
+        (residual_flow, Roulette(2), Roulette(20), "lipswish", 0.97),
     ]:
         assert len(flow.blocks) == 8
         for block in flow.blocks:
@@ -80,7 +83,7 @@ def test_training_with_an_estimated_log_det(flow):
 def test_two_replicas_equal_one_device(two_replicas):
     def make():
         keras.utils.set_random_seed(0)
-        return tfflows.ResidualFlow((2,), 1, (4,), estimator="exact", name="flow")
+        return tfflows.ResidualFlow((2,), num_blocks=1, hidden=(4,), estimator=Exact(), name="flow")
 
     def train(flow):
         flow.compile(keras.optimizers.SGD(0.01))
@@ -100,7 +103,7 @@ def test_two_replicas_equal_one_device(two_replicas):
 
 def test_replicas_draw_different_noise(two_replicas):
     with two_replicas.scope():
-        flow = tfflows.ResidualFlow((8,), 1, (8,))
+        flow = tfflows.ResidualFlow((8,), num_blocks=1, hidden=(8,))
     x = tf.ones([1, 8])
     run = tf.function(lambda: flow.transform.inverse_and_log_det(x, training=True)[1])
     first, second = two_replicas.experimental_local_results(two_replicas.run(run))
@@ -108,7 +111,10 @@ def test_replicas_draw_different_noise(two_replicas):
 
 
 ERRORS = {
-    "blocks": (lambda: tfflows.IResNet((2,), 0), "num_blocks must be at least 1, but found 0"),
+    "blocks": (
+        lambda: tfflows.IResNet((2,), num_blocks=0),
+        "num_blocks must be at least 1, but found 0",
+    ),
     "levels": (lambda: tfflows.IResNet((4, 4, 1), levels=0), "levels must be .* found 0"),
     "sides": (lambda: tfflows.ResidualFlow((6, 6, 1), levels=3), "ResidualFlow halves .* 6 x 6"),
     "vector": (lambda: tfflows.ResidualFlow((6,), levels=1), "flow for images"),

@@ -7,8 +7,9 @@ import tensorflow as tf
 from cases import build_flow, context_matrix, draw_context, draw_data, draw_points
 
 import tfflows
-from tfflows.layers import AffineCoupling, Chain, MultiScale
+from tfflows.layers import AffineCoupling, Chain, Hutchinson, MultiScale
 from tfflows.networks import MLP
+from tfflows.ode import RungeKutta4
 
 MODES = ("checkpoint", "invert")
 # Couplings of both masks, 1x1 convolutions, actnorms, priors, contexts, nested chains.
@@ -126,7 +127,7 @@ def test_the_backward_pass_knows_the_seed_of_the_noise():
     def make(memory):
         keras.utils.set_random_seed(0)
         network = tfflows.networks.TimeDependentMLP(2, hidden=(4,))
-        block = tfflows.layers.ContinuousLayer(network, solver="rk4", trace="rademacher")
+        block = tfflows.layers.ContinuousLayer(network, solver=RungeKutta4(), trace=Hutchinson())
         return tfflows.Flow(Chain([block], memory=memory), (2,))
 
     x = tf.random.normal([5, 2], seed=0)
@@ -144,7 +145,7 @@ def test_the_backward_pass_knows_the_seed_of_the_noise():
 
 def test_the_backward_pass_meets_the_noise_of_training_again(monkeypatch):
     network = tfflows.networks.TimeDependentMLP(2, hidden=(4,))
-    block = tfflows.layers.ContinuousLayer(network, solver="rk4", trace="rademacher")
+    block = tfflows.layers.ContinuousLayer(network, solver=RungeKutta4(), trace=Hutchinson())
     flow = tfflows.Flow(Chain([block]), (2,))
     for weight in flow.trainable_weights:
         weight.assign(tf.random.stateless_normal(weight.shape, [1, 2]))

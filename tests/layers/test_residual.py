@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from cases import max_difference, randomize
 
-from tfflows.layers import ActNorm, Chain, LogDetEstimator, Rescaling, ResidualBlock
+from tfflows.layers import ActNorm, Chain, Exact, Rescaling, ResidualBlock, Roulette, Truncated
 from tfflows.layers.log_det import exact_log_det, series_log_det
 from tfflows.networks import LipschitzNetwork
 
@@ -106,7 +106,7 @@ def test_roulette_is_unbiased_and_so_is_its_gradient(shape):
     layer = stretching_block(shape, 0.65)
     x, context = draw(shape, 1)
     keras.utils.set_random_seed(1)
-    found = draws_of(layer, x, context, LogDetEstimator("roulette", terms=2, samples=4000))
+    found = draws_of(layer, x, context, Roulette(terms=2, samples=4000))
     expected = exact_values(layer, x, context, log_det_of)
     assert np.all(standard_errors_off(found, expected) < 4)
     # The errors are small beside what a wrong series would be off by.
@@ -119,7 +119,7 @@ def test_truncated_series_has_the_bias_of_its_terms(shape):
     layer = stretching_block(shape, 0.65)
     x, context = draw(shape, 1)
     keras.utils.set_random_seed(2)
-    estimator = LogDetEstimator("truncated", terms=3, samples=4000)
+    estimator = Truncated(terms=3, samples=4000)
     found = draws_of(layer, x, context, estimator)
     truncated = exact_values(layer, x, context, lambda matrix: series_of(matrix, 3))
     exact = exact_values(layer, x, context, log_det_of)
@@ -154,10 +154,8 @@ def test_gradient_of_the_weights_is_in_the_mean_that_of_the_exact_log_det():
         found = tape.gradient(log_det, weights, unconnected_gradients="zero")
         return tf.concat([tf.reshape(g, [-1]) for g in found], 0)
 
-    expected = gradient(LogDetEstimator("exact"))
-    run = tf.function(
-        lambda: gradient(LogDetEstimator("roulette", terms=4, samples=40)), autograph=False
-    )
+    expected = gradient(Exact())
+    run = tf.function(lambda: gradient(Roulette(terms=4, samples=40)), autograph=False)
     keras.utils.set_random_seed(3)
     found = np.stack([run().numpy() for _ in range(samples)], 1)
     moving = found.std(1) > 0
@@ -168,7 +166,7 @@ def test_gradient_of_the_weights_is_in_the_mean_that_of_the_exact_log_det():
 
 
 def test_samples_are_averaged():
-    layer = stretching_block((3,), 0.6, evaluation=LogDetEstimator("roulette", 2, 7), seed=5)
+    layer = stretching_block((3,), 0.6, evaluation=Roulette(2, 7), seed=5)
     x, context = draw((3,), 4)
     signs, tails = layer.evaluation.draw_constants(x, 5)
     g = layer._residual(layer.network.parameters(), context, x.dtype)
@@ -176,7 +174,7 @@ def test_samples_are_averaged():
     assert log_dets.shape == (7, 4)
     # Each sample alone, with its own signs and tail.
     for i in range(7):
-        alone = LogDetEstimator("roulette", 2)
+        alone = Roulette(2)
         _, log_det = series_log_det(g, x, alone, signs[i : i + 1], tails[i : i + 1])
         np.testing.assert_allclose(log_det[0], log_dets[i], rtol=1e-10)
     found = layer.inverse_and_log_det(x, context)[1]
@@ -184,7 +182,7 @@ def test_samples_are_averaged():
 
 
 def test_tails_are_geometric():
-    estimator = LogDetEstimator("roulette", samples=40000, tail=2.0)
+    estimator = Roulette(samples=40000, tail=2.0)
     for seed in (None, 0):
         keras.utils.set_random_seed(0)
         _, tails = estimator.draw_constants(tf.zeros([1, 1]), seed)
@@ -194,9 +192,9 @@ def test_tails_are_geometric():
             assert abs(np.mean(tails.numpy() >= j) - expected) <= 4 * error
 
 
-@pytest.mark.parametrize("kind", ["truncated", "roulette"])
-def test_evaluation_is_a_function_of_x(kind):
-    layer = stretching_block((8,), 0.6, evaluation=LogDetEstimator(kind), seed=1)
+@pytest.mark.parametrize("evaluation", [Truncated(terms=2), Roulette()], ids=str)
+def test_evaluation_is_a_function_of_x(evaluation):
+    layer = stretching_block((8,), 0.6, evaluation=evaluation, seed=1)
     x, context = draw((8,), 5)
     z, log_det = layer.inverse_and_log_det(x, context)
     order = [3, 0, 4]
@@ -240,7 +238,7 @@ def test_inverse_is_exact(shape, dtype, coefficient, error):
     context = tf.cast(context, dtype)
     radius = max(abs(np.linalg.eigvals(jacobian(layer, x[:1], context[:1]))))
     assert radius > 0.85 * coefficient  # a slow iteration
-    layer.evaluation = LogDetEstimator("truncated")
+    layer.evaluation = Truncated(terms=2)
     inverse = tf.function(layer.inverse_and_log_det, autograph=False)
     forward = tf.function(layer.forward_and_log_det, autograph=False)
     z, _ = inverse(x, context)
@@ -381,11 +379,17 @@ ERRORS = {
     "dtype": (lambda: ResidualBlock(LipschitzNetwork(), dtype="float64"), "float64.* float32"),
     "tolerance": (lambda: ResidualBlock(LipschitzNetwork(), tolerance=0.0), "tolerance, .* 0.0"),
     "cap": (lambda: ResidualBlock(LipschitzNetwork(), max_iterations=0), "at least 1, .* found 0"),
-    "kind": (lambda: ResidualBlock(LipschitzNetwork(), "series"), "kinds .* found 'series'"),
-    "field": (lambda: ResidualBlock(LipschitzNetwork(), {"term": 1}), "fields .* found {'term'"),
-    "terms": (lambda: LogDetEstimator("truncated", terms=0), "terms of at least 1, .* found 0"),
-    "samples": (lambda: LogDetEstimator("roulette", samples=0.5), "samples of at .* found 0.5"),
-    "tail": (lambda: LogDetEstimator("roulette", tail=0.0), "positive tail, but found 0.0"),
+    "kind": (
+        lambda: ResidualBlock(LipschitzNetwork(), "exact"),
+        r"estimator is a tfflows.layers.LogDetEstimator, such as Roulette\(\), but found 'exact'",
+    ),
+    "class": (
+        lambda: ResidualBlock(LipschitzNetwork(), evaluation=Exact),
+        r"evaluation is .* but found the class Exact; make one: Exact\(\)",
+    ),
+    "terms": (lambda: Truncated(terms=0), "Truncated .* positive integer terms, but found 0"),
+    "samples": (lambda: Roulette(samples=0.5), "positive integer samples, but found 0.5"),
+    "tail": (lambda: Roulette(tail=0.0), "Roulette .* positive finite tail, but found 0.0"),
 }
 
 

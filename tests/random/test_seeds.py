@@ -7,8 +7,10 @@ import tensorflow as tf
 from cases import build_flow, draw_data, max_difference
 
 from tfflows.distributions.dequantization import VariationalDequantizer, dequantize
-from tfflows.layers import ContinuousLayer, LogDetEstimator
+from tfflows.layers import ContinuousLayer, Hutchinson, Roulette
+from tfflows.model.losses import FlowMatching
 from tfflows.networks import TimeDependentMLP
+from tfflows.ode import RungeKutta4
 from tfflows.random.seeds import hashed_seed
 
 
@@ -28,7 +30,7 @@ def variational():
 
 def estimates():
     network = TimeDependentMLP(2, hidden=(4,))
-    layer = ContinuousLayer(network, solver="rk4", num_steps=2, trace="gaussian")
+    layer = ContinuousLayer(network, solver=RungeKutta4(2), trace=Hutchinson("gaussian"))
     layer.build((None, 2))
     for weight in network.trainable_weights:
         weight.assign(tf.random.stateless_normal(weight.shape, [1, 2]))
@@ -41,7 +43,7 @@ POINTS = np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
 DRAWS = {
     "dequantize": (lambda: lambda x: dequantize(x, 4, seed=5), PIXELS, 0),
     "variational": (variational, PIXELS, 0),
-    "signs": (lambda: lambda x: LogDetEstimator("roulette", samples=3).draw(x, 5)[0], POINTS, 1),
+    "signs": (lambda: lambda x: Roulette(samples=3).draw(x, 5)[0], POINTS, 1),
     "hutchinson": (estimates, POINTS, 0),
 }
 
@@ -62,8 +64,12 @@ def test_flow_matching_on_replicas_is_that_of_one_batch(two_replicas):
         flow = build_flow("ffjord", size=0.5)
     x = tf.constant(draw_data(flow, 6))
     context = tf.zeros([3, 1])
-    whole = flow.flow_matching_loss(x, tf.zeros([6, 1]), seed=2)
-    parts = on_each_replica(two_replicas, lambda x: flow.flow_matching_loss(x, context, seed=2), x)
+
+    def errors(x, context=context):
+        return FlowMatching()(flow, x, context, seed=2)["loss"]
+
+    whole = errors(x, tf.zeros([6, 1]))
+    parts = on_each_replica(two_replicas, errors, x)
     np.testing.assert_allclose(tf.concat(parts, 0), whole, rtol=1e-4)
 
 

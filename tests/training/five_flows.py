@@ -23,9 +23,12 @@ FLOWS = {
     "glow": lambda: tfflows.Glow(
         (4, 4, 1), levels=1, steps=1, width=4, learned_prior=False, num_bits=4
     ),
-    "residual": lambda: tfflows.ResidualFlow((3,), 1, (8,)),
+    "residual": lambda: tfflows.ResidualFlow((3,), num_blocks=1, hidden=(8,)),
     "ffjord": lambda: tfflows.FFJORD(
-        (3,), hidden=(4,), solver="rk4", num_steps=2, trace="rademacher"
+        (3,),
+        hidden=(4,),
+        solver=tfflows.ode.RungeKutta4(steps=2),
+        trace=tfflows.layers.Hutchinson(),
     ),
 }
 

@@ -5,6 +5,8 @@ import pytest
 from cases import randomize
 
 import tfflows
+from tfflows.layers import Exact, Truncated
+from tfflows.ode import DormandPrince, RungeKutta4
 from zoo.diagnostics import diagnose, rows
 
 
@@ -13,8 +15,11 @@ def points(n=40, dims=3):
 
 
 def test_residual_blocks_are_audited():
-    evaluation = {"kind": "truncated", "terms": 1}
-    flow = tfflows.ResidualFlow((3,), 2, (8,), coefficient=0.9, evaluation=evaluation)
+    def make(evaluation):
+        settings = {"num_blocks": 2, "hidden": (8,), "coefficient": 0.9}
+        return tfflows.ResidualFlow((3,), evaluation=evaluation, **settings)
+
+    flow = make(Truncated(terms=1))
     randomize(flow)
     found = diagnose(flow, points())
     audit = tfflows.evaluate.lipschitz(flow)
@@ -23,10 +28,9 @@ def test_residual_blocks_are_audited():
 
     # The bias of a series of one term is known: tr J - log|det(I + J)|.
     x = points()[:32]
-    exact = tfflows.ResidualFlow((3,), 2, (8,), coefficient=0.9, evaluation="exact")
+    exact = make(Exact())
     exact.set_weights(flow.get_weights())
-    many = {**evaluation, "samples": 500}
-    series = tfflows.ResidualFlow((3,), 2, (8,), coefficient=0.9, evaluation=many)
+    series = make(Truncated(terms=1, samples=500))
     series.set_weights(flow.get_weights())
     bias = float(np.mean(series.log_prob(x, seed=1) - exact.log_prob(x)))
     assert abs(bias) > 0.01
@@ -40,7 +44,7 @@ def test_residual_blocks_are_audited():
 
 
 def test_exact_log_dets_need_no_comparison():
-    flow = tfflows.IResNet((2,), 1, (8,))
+    flow = tfflows.IResNet((2,), num_blocks=1, hidden=(8,))
     assert set(diagnose(flow, points(dims=2))) == {"integral", "lipschitz", "inverse_error"}
 
 
@@ -58,18 +62,18 @@ def test_a_density_in_the_plane_is_integrated():
 
 
 def test_evaluations_of_a_solver_are_counted():
-    flow = tfflows.FFJORD((3,), num_blocks=2, hidden=(8,), solver="rk4", num_steps=5)
+    flow = tfflows.FFJORD((3,), num_blocks=2, hidden=(8,), solver=RungeKutta4(5))
     solves = diagnose(flow, points())["solves"]
     assert solves["evaluations_of_log_prob"] == solves["evaluations_of_sample"] == 2 * 4 * 5
     assert rows({"solves": solves})["solver"] == (
         "rk4, 5 steps; exact trace; evaluations of the network for a batch of 40: 40 for "
         "log_prob, 40 for samples"
     )
-    adaptive = tfflows.FFJORD((3,), hidden=(8,), rtol=1e-3)
+    adaptive = tfflows.FFJORD((3,), hidden=(8,), solver=DormandPrince(1e-3))
     text = rows(diagnose(adaptive, points()))["solver"]
     assert text.startswith("dormand_prince, rtol 0.001, atol 1e-05; exact trace; ")
     # Too many dimensions for the exact one.
-    large = tfflows.FFJORD((65,), hidden=(8,), solver="rk4", num_steps=1)
+    large = tfflows.FFJORD((65,), hidden=(8,), solver=RungeKutta4(1))
     text = rows(diagnose(large, np.zeros([2, 65], "float32")))["solver"]
     assert "; trace by Hutchinson's estimate with Rademacher noise; " in text
 

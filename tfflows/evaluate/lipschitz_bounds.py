@@ -11,15 +11,22 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.flow import Flow
-from tfflows.layers import Costs, LogDetEstimator, Pass
-from tfflows.layers.log_det import exact_log_det, series_log_det
-from tfflows.layers.residual import residual_blocks
+from tfflows.layers import (
+    Costs,
+    Exact,
+    LogDetEstimator,
+    Pass,
+    ResidualBlock,
+    Roulette,
+    Truncated,
+)
+from tfflows.layers.base import layers_of_kind
 
 _ESTIMATORS = (
-    LogDetEstimator("truncated", terms=5),
-    LogDetEstimator("truncated", terms=10),
-    LogDetEstimator("roulette", terms=2),
-    LogDetEstimator("roulette", terms=10),
+    Truncated(terms=5),
+    Truncated(terms=10),
+    Roulette(terms=2),
+    Roulette(terms=10),
 )
 # Beyond, the exact log-det takes too much time and memory for a report.
 _EXACT_DIMENSIONS = 256
@@ -85,7 +92,7 @@ def lipschitz(
 
 
 def _require_blocks(flow):
-    blocks = residual_blocks(flow.transform)
+    blocks = layers_of_kind(flow.transform, ResidualBlock)
     if not blocks:
         raise ValueError(f"{flow.name} has no ResidualBlock, to whom this audit applies.")
     return blocks
@@ -194,11 +201,12 @@ def estimator_report(
     _require_blocks(flow)
     inputs = _inputs_of(flow, x, context, seed)
     tf.random.set_seed(seed)
-    exact, found = None, []
-    if math.prod(flow.event_shape) <= _EXACT_DIMENSIONS:
-        estimator = LogDetEstimator("exact")
+    exact, found, num_dims = None, [], math.prod(flow.event_shape)
+    if num_dims <= _EXACT_DIMENSIONS:
+        estimator = Exact()
         (exact,), seconds = _draws(inputs, estimator, 1)
-        figures = EstimatorFigures(estimator, 0.0, 0.0, 0.0, math.prod(flow.event_shape), seconds)
+        products = estimator.num_products(num_dims)
+        figures = EstimatorFigures(estimator, 0.0, 0.0, 0.0, products, seconds)
         found.append(figures)
     for estimator in estimators:
         values, seconds = _draws(inputs, estimator, draws)
@@ -207,8 +215,7 @@ def estimator_report(
             errors = np.mean(values - exact, axis=1)
             bias, bias_error = float(errors.mean()), float(errors.std(ddof=1) / math.sqrt(draws))
         stddev = math.sqrt(np.mean(np.var(values, axis=0, ddof=1)))
-        further = estimator.tail if estimator.kind == "roulette" else 0.0
-        products = estimator.samples * (estimator.terms + further)
+        products = estimator.num_products(num_dims)
         found.append(EstimatorFigures(estimator, bias, bias_error, stddev, products, seconds))
     return found
 
@@ -228,11 +235,7 @@ def _draws(inputs, estimator, draws):
     def draw():
         total = 0.0
         for g, x in inputs:
-            if estimator.kind == "exact":
-                total += exact_log_det(g, x)[1]
-            else:
-                log_dets = series_log_det(g, x, estimator, *estimator.draw(x))[1]
-                total += tf.reduce_mean(log_dets, 0)
+            total += estimator.log_det(g, x, *estimator.draw(x))[1]
         return total
 
     draw()

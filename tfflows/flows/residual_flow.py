@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
 import keras
 
+from tfflows.checks.settings import serialized
 from tfflows.flow import Flow
 from tfflows.flows.pixels import check_image, with_pixels
 from tfflows.flows.steps import repeated
@@ -15,49 +15,90 @@ from tfflows.flows.vectors import data_layers
 from tfflows.layers import (
     ActNorm,
     Chain,
+    Exact,
     InvertibleLayer,
     LogDetEstimator,
     MultiScale,
     Reshape,
     ResidualBlock,
+    Roulette,
     Squeeze,
+    Truncated,
 )
-from tfflows.layers.residual import as_estimator, residual_blocks
+from tfflows.layers.base import layers_of_kind
+from tfflows.layers.old_spellings import with_estimators
+from tfflows.layers.residual import checked_estimator
 from tfflows.networks import LipschitzNetwork
 
 # Up to this many dimensions log-dets are exact in evaluation, unless said otherwise.
 _EXACT_DIMENSIONS = 16
 
 
-class _ResidualStack(Flow):
-    """What the two flows share: all but the estimators that they have by default.
+@keras.saving.register_keras_serializable(package="tfflows")
+class IResNet(Flow):
+    """Invertible residual network: a stack of residual blocks, trained with a truncated series.
 
-    A subclass sets `_evaluation_kind`, for events of more than 16 dimensions.
+        data -> K times [actnorm -> x + g(x)] -> z,  Lip(g) <= c < 1
+
+    Vectors are standardised first, with the statistics of `fit`'s first batch. Images with
+    `levels` pass through L levels of K blocks of convolutions each, with a squeeze between two
+    levels, and, if `factor_out`, half of the channels leaving after each squeeze; dense blocks on
+    the flattened coarsest level may follow. Without `levels` images are flattened.
+
+    The truncated series is biased: `log_prob` is off by up to `estimator.bias_bound(D, c)` nats a
+    block where `evaluation` is truncated too.
+
+    Args:
+        event_shape: shape of one example; (height, width, channels) for `levels`.
+        num_blocks: K, for each level.
+        hidden: sizes of the hidden layers of each g, or channels of its convolutions, which are
+            3x3 at both ends and 1x1 in between.
+        activation, coefficient, norm: see `tfflows.layers.ResidualBlock`'s
+            `tfflows.networks.LipschitzNetwork`.
+        estimator: of log-dets in training, a `tfflows.layers.LogDetEstimator`.
+        evaluation: of log-dets elsewhere; `None` is exact up to 16 dimensions, and beyond
+            truncated at 20 terms.
+        levels: L, 2**(L - 1) divides height and width; `None` for vectors and flattened images.
+        factor_out: whether channels leave between levels.
+        num_dense_blocks: dense blocks behind the coarsest level.
+        dense_hidden: sizes of their hidden layers.
+        logit_alpha: for images, see `tfflows.layers.Logit`.
+        flow_settings: `base`, `num_bits`, `context_dim`, `num_classes`, `dtype` and what else
+            `tfflows.Flow` takes.
+
+    Raises:
+        ValueError: if an argument is out of its range or the image cannot be halved that often.
+
+    Source: Behrmann, Grathwohl, Chen, Duvenaud and Jacobsen, "Invertible residual networks", 2019.
+
+    Example:
+        >>> flow = tfflows.IResNet(event_shape=(2,), num_blocks=2, hidden=(16,))
+        >>> flow.sample(3, seed=0).shape
+        TensorShape([3, 2])
+        >>> print(flow.blocks[0].estimator, "|", flow.blocks[0].evaluation)
+        truncated at 10 terms, 1 sample | exact
     """
 
-    _evaluation_kind: str
+    # What log-dets are evaluated with in more dimensions.
+    _series = Truncated(terms=20)
 
     def __init__(
         self,
         event_shape: Sequence[int],
-        num_blocks: int,
-        hidden: Sequence[int],
-        activation: str,
-        coefficient: float,
-        norm: int | str,
-        estimator: LogDetEstimator | dict | str,
-        evaluation: LogDetEstimator | dict | str | None,
-        levels: int | None,
-        factor_out: bool,
-        num_dense_blocks: int,
-        dense_hidden: Sequence[int],
-        logit_alpha: float | None,
-        base: str,
-        num_bits: int | None,
-        context_dim: int | None,
-        num_classes: int | None,
-        dtype: str,
-        **kwargs,
+        *,
+        num_blocks: int = 8,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "elu",
+        coefficient: float = 0.9,
+        norm: int | str = 2,
+        estimator: LogDetEstimator = Truncated(terms=10),
+        evaluation: LogDetEstimator | None = None,
+        levels: int | None = None,
+        factor_out: bool = False,
+        num_dense_blocks: int = 0,
+        dense_hidden: Sequence[int] = (128, 128),
+        logit_alpha: float | None = 0.05,
+        **flow_settings,
     ):
         event_shape = tuple(int(size) for size in event_shape)
         if num_blocks < 1:
@@ -67,17 +108,16 @@ class _ResidualStack(Flow):
                 raise ValueError(f"levels must be at least 1 or None, but found {levels}.")
             check_image(type(self).__name__, event_shape, 2 ** (levels - 1))
         if evaluation is None:
-            exact = math.prod(event_shape) <= _EXACT_DIMENSIONS
-            kind = "exact" if exact else self._evaluation_kind
-            evaluation = LogDetEstimator(kind, terms=20)
+            is_small = math.prod(event_shape) <= _EXACT_DIMENSIONS
+            evaluation = Exact() if is_small else self._series
         self._hyper_parameters = {
             "num_blocks": num_blocks,
             "hidden": list(hidden),
             "activation": activation,
             "coefficient": coefficient,
             "norm": norm,
-            "estimator": dataclasses.asdict(as_estimator(estimator)),
-            "evaluation": dataclasses.asdict(as_estimator(evaluation)),
+            "estimator": checked_estimator("estimator", estimator),
+            "evaluation": checked_estimator("evaluation", evaluation),
             "levels": levels,
             "factor_out": factor_out,
             "num_dense_blocks": num_dense_blocks,
@@ -85,6 +125,7 @@ class _ResidualStack(Flow):
             "logit_alpha": logit_alpha,
         }
         self._num_made = 0
+        dtype, num_bits = flow_settings.get("dtype", "float32"), flow_settings.get("num_bits")
         if levels is None:
             blocks = self._blocks(num_blocks, hidden, None, dtype)
             data = data_layers(event_shape, num_bits, logit_alpha, dtype)
@@ -93,9 +134,7 @@ class _ResidualStack(Flow):
             transform = self._multiscale(event_shape, dtype)
             layers = with_pixels(transform, num_bits, logit_alpha, dtype).layers
         transform = Chain(layers, precise=True, dtype=dtype)
-        super().__init__(
-            transform, event_shape, base, num_bits, context_dim, num_classes, dtype, **kwargs
-        )
+        super().__init__(transform, event_shape, **flow_settings)
 
     def _blocks(self, number, hidden, kernel_sizes, dtype) -> list[InvertibleLayer]:
         """Residual blocks, each with an actnorm on the side of the data."""
@@ -146,105 +185,19 @@ class _ResidualStack(Flow):
     @property
     def blocks(self) -> list[ResidualBlock]:
         """The residual blocks, base first."""
-        return residual_blocks(self.transform)
+        return layers_of_kind(self.transform, ResidualBlock)
 
     def get_config(self):
-        return {**self._hyper_parameters, **self._flow_config()}
+        config = {name: serialized(value) for name, value in self._hyper_parameters.items()}
+        return {**config, **self._flow_config()}
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config(with_estimators(config))
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class IResNet(_ResidualStack):
-    """Invertible residual network: a stack of residual blocks, trained with a truncated series.
-
-        data -> K times [actnorm -> x + g(x)] -> z,  Lip(g) <= c < 1
-
-    Vectors are standardised first, with the statistics of `fit`'s first batch. Images with
-    `levels` pass through L levels of K blocks of convolutions each, with a squeeze between two
-    levels, and, if `factor_out`, half of the channels leaving after each squeeze; dense blocks on
-    the flattened coarsest level may follow. Without `levels` images are flattened.
-
-    The truncated series is biased: `log_prob` is off by up to `estimator.bias_bound(D, c)` nats a
-    block where `evaluation` is truncated too.
-
-    Args:
-        event_shape: shape of one example; (height, width, channels) for `levels`.
-        num_blocks: K, for each level.
-        hidden: sizes of the hidden layers of each g, or channels of its convolutions, which are
-            3x3 at both ends and 1x1 in between.
-        activation, coefficient, norm: see `tfflows.layers.ResidualBlock`'s
-            `tfflows.networks.LipschitzNetwork`.
-        estimator: of log-dets in training, a `tfflows.layers.LogDetEstimator`, its fields or kind.
-        evaluation: of log-dets elsewhere; `None` is exact up to 16 dimensions, and beyond
-            truncated at 20 terms.
-        levels: L, 2**(L - 1) divides height and width; `None` for vectors and flattened images.
-        factor_out: whether channels leave between levels.
-        num_dense_blocks: dense blocks behind the coarsest level.
-        dense_hidden: sizes of their hidden layers.
-        logit_alpha: for images, see `tfflows.layers.Logit`.
-        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
-
-    Raises:
-        ValueError: if an argument is out of its range or the image cannot be halved that often.
-
-    Source: Behrmann, Grathwohl, Chen, Duvenaud and Jacobsen, "Invertible residual networks", 2019.
-
-    Example:
-        >>> flow = tfflows.IResNet(event_shape=(2,), num_blocks=2, hidden=(16,))
-        >>> flow.sample(3, seed=0).shape
-        TensorShape([3, 2])
-        >>> print(flow.blocks[0].estimator, "|", flow.blocks[0].evaluation)
-        truncated at 10 terms, 1 sample | exact
-    """
-
-    _evaluation_kind = "truncated"
-
-    def __init__(
-        self,
-        event_shape: Sequence[int],
-        num_blocks: int = 8,
-        hidden: Sequence[int] = (64, 64),
-        activation: str = "elu",
-        coefficient: float = 0.9,
-        norm: int | str = 2,
-        estimator: LogDetEstimator | dict | str | None = None,
-        evaluation: LogDetEstimator | dict | str | None = None,
-        levels: int | None = None,
-        factor_out: bool = False,
-        num_dense_blocks: int = 0,
-        dense_hidden: Sequence[int] = (128, 128),
-        logit_alpha: float | None = 0.05,
-        base: str = "normal",
-        num_bits: int | None = None,
-        context_dim: int | None = None,
-        num_classes: int | None = None,
-        dtype: str = "float32",
-        **kwargs,
-    ):
-        super().__init__(
-            event_shape,
-            num_blocks,
-            hidden,
-            activation,
-            coefficient,
-            norm,
-            LogDetEstimator("truncated", terms=10) if estimator is None else estimator,
-            evaluation,
-            levels,
-            factor_out,
-            num_dense_blocks,
-            dense_hidden,
-            logit_alpha,
-            base,
-            num_bits,
-            context_dim,
-            num_classes,
-            dtype,
-            **kwargs,
-        )
-
-
-@keras.saving.register_keras_serializable(package="tfflows")
-class ResidualFlow(_ResidualStack):
+class ResidualFlow(IResNet):
     """Residual flow: a stack of residual blocks, trained with an unbiased log-det.
 
         data -> K times [actnorm -> x + g(x)] -> z,  Lip(g) <= c < 1
@@ -255,9 +208,8 @@ class ResidualFlow(_ResidualStack):
     Args:
         evaluation: of log-dets elsewhere; `None` is exact up to 16 dimensions, and beyond the
             roulette of 20 terms.
-        event_shape, num_blocks, hidden, activation, coefficient, norm, estimator, levels,
-            factor_out, num_dense_blocks, dense_hidden, logit_alpha: see `tfflows.IResNet`.
-        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+        event_shape, activation, coefficient, estimator: see `tfflows.IResNet`.
+        settings: what else `tfflows.IResNet` takes.
 
     Raises:
         ValueError: if an argument is out of its range or the image cannot be halved that often.
@@ -266,53 +218,26 @@ class ResidualFlow(_ResidualStack):
     modeling", 2019.
 
     Example:
-        >>> flow = tfflows.ResidualFlow((4, 4, 1), 1, (8, 8), levels=2, num_bits=4)
+        >>> flow = tfflows.ResidualFlow((4, 4, 1), num_blocks=1, levels=2, num_bits=4)
         >>> flow.log_prob(np.zeros([2, 4, 4, 1], int), seed=0).shape
         TensorShape([2])
     """
 
-    _evaluation_kind = "roulette"
+    _series = Roulette(terms=20)
 
     def __init__(
         self,
         event_shape: Sequence[int],
-        num_blocks: int = 8,
-        hidden: Sequence[int] = (64, 64),
+        *,
         activation: str = "lipswish",
         coefficient: float = 0.97,
-        norm: int | str = 2,
-        estimator: LogDetEstimator | dict | str = "roulette",
-        evaluation: LogDetEstimator | dict | str | None = None,
-        levels: int | None = None,
-        factor_out: bool = False,
-        num_dense_blocks: int = 0,
-        dense_hidden: Sequence[int] = (128, 128),
-        logit_alpha: float | None = 0.05,
-        base: str = "normal",
-        num_bits: int | None = None,
-        context_dim: int | None = None,
-        num_classes: int | None = None,
-        dtype: str = "float32",
-        **kwargs,
+        estimator: LogDetEstimator = Roulette(),
+        **settings,
     ):
         super().__init__(
             event_shape,
-            num_blocks,
-            hidden,
-            activation,
-            coefficient,
-            norm,
-            estimator,
-            evaluation,
-            levels,
-            factor_out,
-            num_dense_blocks,
-            dense_hidden,
-            logit_alpha,
-            base,
-            num_bits,
-            context_dim,
-            num_classes,
-            dtype,
-            **kwargs,
+            activation=activation,
+            coefficient=coefficient,
+            estimator=estimator,
+            **settings,
         )

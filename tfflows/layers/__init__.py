@@ -7,7 +7,7 @@ from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from tfflows.layers.elementwise import Elementwise
 from tfflows.layers.linear import Conv1x1
-from tfflows.layers.log_det import LogDetEstimator
+from tfflows.layers.log_det import Exact, LogDetEstimator, Roulette, Truncated
 from tfflows.layers.masks import coupling_mask
 from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.passes import Pass
@@ -19,6 +19,7 @@ from tfflows.layers.scale import Scale, Standardize
 from tfflows.layers.solves import Costs, Solve
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.stack import Stack
+from tfflows.layers.traces import ExactTrace, Hutchinson, Trace
 
 __all__ = [
     "ActNorm",
@@ -31,6 +32,9 @@ __all__ = [
     "Coupling",
     "DataDependentLayer",
     "Elementwise",
+    "Exact",
+    "ExactTrace",
+    "Hutchinson",
     "InvertibleLayer",
     "LearnedPrior",
     "LogDetEstimator",
@@ -42,10 +46,13 @@ __all__ = [
     "Reshape",
     "ResidualBlock",
     "Reverse",
+    "Roulette",
     "Scale",
     "Solve",
     "Squeeze",
     "Stack",
     "Standardize",
+    "Trace",
+    "Truncated",
     "coupling_mask",
 ]

@@ -9,17 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfflows.checks.settings import as_value, serialized
 from tfflows.layers.base import InvertibleLayer, Untracked, zero_log_det
+from tfflows.layers.old_spellings import with_solver, with_traces
 from tfflows.layers.passes import Pass
 from tfflows.layers.solves import Solve
-from tfflows.ode.solvers import EVALUATIONS_PER_RK4_STEP, SOLVERS, make_solver
-from tfflows.random import counter
-from tfflows.random.seeds import own_rows, stateless_seed
-
-TRACES = ("exact", "rademacher", "gaussian")
-_TOLERANCES = ("rtol", "atol", "adjoint_rtol", "adjoint_atol")
-# The exact trace costs as many evaluations of f, and of its gradient, as z has entries.
-EXACT_TRACE_LIMIT = 256
+from tfflows.layers.traces import ExactTrace, Trace, checked_trace
+from tfflows.ode import DormandPrince, Solver
+from tfflows.ode.integrals import solve_with_integrals
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -36,8 +33,7 @@ class ContinuousLayer(InvertibleLayer):
     hands on, are solved in float64 with the same weights, and tolerances mean what they say below
     1e-6, too.
 
-    The trace is exact at the cost of D evaluations of f, D the entries of z, or Hutchinson's
-    estimate e (df/dz) e at the cost of one, with noise e that is drawn once a solve and example.
+    The trace is exact or estimated, with noise that is drawn once a solve and example.
     With `training=True` the noise is new at each call, see `tfflows.random.stateless_seed`; else it
     depends on `seed` alone, and equal calls give equal results. The seeds of a
     `tfflows.layers.Pass` decide it for both.
@@ -48,18 +44,10 @@ class ContinuousLayer(InvertibleLayer):
             `tfflows.networks.TimeDependentMLP`. Its dtype should be the layer's: a solver cannot
             follow an f of low precision.
         interval: (t_0, t_1), in any order.
-        solver: `"dormand_prince"` (order 5, adaptive) or `"rk4"` (order 4, `num_steps` equal steps,
-            cheap and of known cost). TFP's other solver, BDF, factorises the Jacobian of a whole
-            batch at each step, and is not offered.
-        rtol, atol: relative and absolute error that a step of an adaptive solver may make.
-        adjoint_rtol, adjoint_atol: the same for the adjoint equation, whose solution is the
-            gradient; by default ten times as large.
-        training_tolerance: rtol and atol for calls with `training=True`, where rougher steps cost
-            less, with an adjoint ten times as rough; `None` for the same as elsewhere.
-        first_step: first step of an adaptive solver, as a fraction of the interval.
-        num_steps: of rk4.
-        max_evaluations: cap on the evaluations of f within one solve.
-        trace: `"exact"`, `"rademacher"` or `"gaussian"` (the noise of Hutchinson's estimate).
+        solver: a `tfflows.ode.Solver`: `DormandPrince(rtol, atol)` is adaptive,
+            `RungeKutta4(steps)` cheap and of known cost. TFP's third solver, BDF, factorises the
+            Jacobian of a whole batch at each step, and is not offered.
+        trace: a `tfflows.layers.Trace`: `ExactTrace()` or `Hutchinson()`.
         training_trace: the same for calls with `training=True`; `None` for `trace`.
         seed: of the noise; stacked layers need different ones for independent noise.
 
@@ -84,17 +72,9 @@ class ContinuousLayer(InvertibleLayer):
         self,
         network: keras.layers.Layer,
         interval: Sequence[float] = (0.0, 1.0),
-        solver: str = "dormand_prince",
-        rtol: float = 1e-5,
-        atol: float = 1e-5,
-        adjoint_rtol: float | None = None,
-        adjoint_atol: float | None = None,
-        training_tolerance: float | None = None,
-        first_step: float = 0.05,
-        num_steps: int = 8,
-        max_evaluations: int = 1000,
-        trace: str = "exact",
-        training_trace: str | None = None,
+        solver: Solver = DormandPrince(),
+        trace: Trace = ExactTrace(),
+        training_trace: Trace | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -105,43 +85,17 @@ class ContinuousLayer(InvertibleLayer):
             raise ValueError(f"interval must be two finite times, but found {interval!r}.")
         if self.interval[0] == self.interval[1]:
             raise ValueError(f"interval must not have length zero, but found {interval!r}.")
-        if solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {SOLVERS}, but found {solver!r}.")
-        self.solver = solver
-        self.rtol, self.atol = float(rtol), float(atol)
-        self.adjoint_rtol = 10 * self.rtol if adjoint_rtol is None else float(adjoint_rtol)
-        self.adjoint_atol = 10 * self.atol if adjoint_atol is None else float(adjoint_atol)
-        self.training_tolerance = None if training_tolerance is None else float(training_tolerance)
-        self.first_step = float(first_step)
-        for name in (*_TOLERANCES, "training_tolerance", "first_step"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive, but found {value}.")
-        self.num_steps, self.max_evaluations = int(num_steps), int(max_evaluations)
-        if self.num_steps < 1:
-            raise ValueError(f"num_steps must be at least 1, but found {num_steps}.")
-        if solver == "rk4" and EVALUATIONS_PER_RK4_STEP * self.num_steps > self.max_evaluations:
-            raise ValueError(
-                f"rk4 with num_steps={num_steps} evaluates f {EVALUATIONS_PER_RK4_STEP * num_steps}"
-                f" times, more than its cap max_evaluations={max_evaluations}."
-            )
-        for name, value in {"trace": trace, "training_trace": training_trace or trace}.items():
-            if value not in TRACES:
-                raise ValueError(f"{name} must be one of {TRACES}, but found {value!r}.")
-        self.trace, self.training_trace = trace, training_trace
+        self.solver = as_value(
+            Solver, solver, "A layer's solver is a tfflows.ode.Solver, such as DormandPrince()"
+        )
+        self.trace = checked_trace("trace", trace)
+        self.training_trace = checked_trace("training_trace", training_trace)
         self.seed = int(seed)
-        # XLA drops the check of the cap, and a solve that cannot end would not.
-        self.supports_jit = solver == "rk4"
+        self.supports_jit = self.solver.supports_jit
 
     def build(self, z_shape, context_shape=None):
-        size = math.prod(z_shape[1:])
-        if size > EXACT_TRACE_LIMIT and "exact" in (self.trace, self.training_trace):
-            raise ValueError(
-                f"{type(self).__name__} '{self.name}' was asked for the exact trace of {size} "
-                f"dimensions, which costs {size} evaluations of f and its gradient where "
-                "Hutchinson's estimate costs one; expected at most "
-                f"{EXACT_TRACE_LIMIT} dimensions, or trace='rademacher'."
-            )
+        for trace in (self.trace, self.training_trace or self.trace):
+            trace.require_affordable(math.prod(z_shape[1:]), f"{type(self).__name__} '{self.name}'")
         if not self.network.built:
             context = {} if context_shape is None else {"context_shape": context_shape}
             self.network.build(z_shape, **context)
@@ -150,7 +104,7 @@ class ContinuousLayer(InvertibleLayer):
 
     @property
     def log_det_estimator(self):
-        return None if self.trace == "exact" else f"Hutchinson's trace with one {self.trace} draw"
+        return self.trace.estimator
 
     def _forward(self, z, call):
         return self._integrate(z, *self.interval, call)
@@ -237,10 +191,12 @@ class ContinuousLayer(InvertibleLayer):
         speed = np.sign(end - start)
 
         if call.log_dets:
-            left = self._left_factor(value, trace, call)
+            vectors = trace.vectors(value, call, self.seed)
 
             def rates(z, t, **constants):
-                f, divergence, jacobian_norm = self._with_divergence(z, t, left, trace, **constants)
+                f, divergence, jacobian_norm = trace.divergence(
+                    self._velocity, z, t, vectors, **constants
+                )
                 if not energies:
                     return f, [divergence]
                 kinetic_energy = tf.reduce_sum(f**2, list(range(1, f.shape.rank)))
@@ -261,126 +217,24 @@ class ContinuousLayer(InvertibleLayer):
         return states[0], log_det
 
     def _solve(self, rates, value, num_integrals, times, call):
-        """States and integrals at all times but the first, and the number of evaluations.
-
-        `rates` returns dz/dt and a list of `num_integrals` integrands `[batch]`. State and
-        integrals are one matrix to the solver, which takes half as many operations as a list.
-        """
-        event_shape = value.shape[1:]
-        size = math.prod(event_shape)
-        sign = 1.0 if times[-1] > times[0] else -1.0
-
-        # TFP's solvers want rising times: s = t or s = -t.
-        def ode(s, state, **constants):
-            z, _ = tf.split(state, [size, num_integrals], axis=-1)
-            if len(event_shape) > 1:
-                z = tf.reshape(z, [-1, *event_shape])
-            f, integrands = rates(z, s if sign > 0 else -s, **constants)
-            if len(event_shape) > 1:
-                f = tf.reshape(f, [-1, size])
-            slope = tf.concat([f, *[tf.expand_dims(i, 1) for i in integrands]], axis=-1)
-            return slope if sign > 0 else -slope
-
-        tolerances = {name: getattr(self, name) for name in _TOLERANCES}
-        if call.training and self.training_tolerance is not None:
-            rough = self.training_tolerance
-            tolerances = dict(zip(_TOLERANCES, (rough, rough, 10 * rough, 10 * rough), strict=True))
-        results = make_solver(
-            self.solver,
-            max_evaluations=self.max_evaluations,
-            num_steps=self.num_steps,
-            **tolerances,
-            first_step_size=self.first_step * abs(times[-1] - times[0]),
-            on_adjoint=None if call.costs is None else call.costs.on_adjoint,
-        ).solve(
-            ode,
-            tf.constant(sign * times[0], value.dtype),
-            tf.pad(tf.reshape(value, [-1, size]), [[0, 0], [0, num_integrals]]),
-            tf.constant([sign * t for t in times[1:]], value.dtype),
-            constants=self._constants(call) or None,
-        )
-        states = tf.reshape(results.states[..., :size], [len(times) - 1, -1, *event_shape])
-        integrals = tf.unstack(results.states[..., size:], num_integrals, axis=-1)
-        return states, integrals, results.diagnostics.num_ode_fn_evaluations
-
-    def _left_factor(self, value, trace, call):
-        """What the Jacobian is multiplied by from the left: noise, or every row's unit vector."""
-        if trace == "exact":
-            size = math.prod(self.latent_shape)
-            unit_vectors = tf.reshape(tf.eye(size, dtype=value.dtype), [size, *self.latent_shape])
-            return _copies(unit_vectors, tf.shape(value)[0], 0)
-        if call.row_seeds is not None:
-            return self._row_noise(call, value, trace)
-        seed = 0 if call.seed is None and not call.training else call.seed
-        seed = stateless_seed(seed) + [0, 1 + self.seed + call.step]
-
-        def draw(n):
-            shape = tf.concat([[n], tf.shape(value)[1:]], 0)
-            if trace == "gaussian":
-                return tf.random.stateless_normal(shape, seed, dtype=value.dtype, alg="philox")
-            bits = tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32, alg="philox")
-            return tf.cast(2 * bits - 1, value.dtype)
-
-        return own_rows(draw, tf.shape(value)[0])
-
-    def _row_noise(self, call, value, trace):
-        """Noise whose row i depends on row_seeds[i] alone."""
-        seeds, size = call.row_seeds, math.prod(self.latent_shape)
-        stream = 2 * (self.seed + call.step) + 1
-        if trace == "gaussian":
-            noise = counter.normal(seeds, size, stream)
-        else:
-            noise = tf.where(counter.uniform(seeds, size, stream) < 0.5, -1.0, 1.0)
-        return tf.cast(tf.reshape(noise, [-1, *self.latent_shape]), value.dtype)
-
-    def _with_divergence(self, z, t, left, trace, context=None, weights=None):
-        """f, its divergence and the squared Frobenius norm of its Jacobian."""
-        size = math.prod(self.latent_shape)
-        axes = list(range(1, z.shape.rank))
-        if trace == "exact":
-            # Each example once for each row of its Jacobian.
-            z = _copies(z, size, 1)
-            context = None if context is None else _copies(context, size, 1)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(z)
-            f = self._velocity(z, t, context, weights)
-        product = tape.gradient(f, z, left, unconnected_gradients="zero")
-        divergence = tf.reduce_sum(product * left, axes)
-        jacobian_norm = tf.reduce_sum(product**2, axes)
-        if trace == "exact":
-            f = tf.reshape(f, [-1, size, *self.latent_shape])[:, 0]
-            divergence = tf.reduce_sum(tf.reshape(divergence, [-1, size]), 1)
-            jacobian_norm = tf.reduce_sum(tf.reshape(jacobian_norm, [-1, size]), 1)
-        return f, divergence, jacobian_norm
+        on_adjoint = None if call.costs is None else call.costs.on_adjoint
+        solver = self.solver.make(abs(times[-1] - times[0]), call.training, on_adjoint)
+        constants = self._constants(call)
+        return solve_with_integrals(solver, rates, value, num_integrals, times, constants)
 
     def get_config(self):
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
             "interval": self.interval,
-            "solver": self.solver,
-            "rtol": self.rtol,
-            "atol": self.atol,
-            "adjoint_rtol": self.adjoint_rtol,
-            "adjoint_atol": self.adjoint_atol,
-            "training_tolerance": self.training_tolerance,
-            "first_step": self.first_step,
-            "num_steps": self.num_steps,
-            "max_evaluations": self.max_evaluations,
-            "trace": self.trace,
-            "training_trace": self.training_trace,
+            "solver": serialized(self.solver),
+            "trace": serialized(self.trace),
+            "training_trace": serialized(self.training_trace),
             "seed": self.seed,
         }
 
     @classmethod
     def from_config(cls, config):
+        config = with_traces(with_solver(config))
         network = keras.saving.deserialize_keras_object(config["network"])
         return cls(**{**config, "network": network})
-
-
-def _copies(value, count, axis):
-    """`count` copies: of the whole batch (axis 0), or of each example, side by side (axis 1)."""
-    value = tf.expand_dims(value, axis)
-    multiples = [1] * value.shape.rank
-    multiples[axis] = count
-    return tf.reshape(tf.tile(value, multiples), [-1, *value.shape[2:]])

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfflows.checks.settings import as_value, serialized
 from tfflows.layers.base import InvertibleLayer, zero_log_det
 from tfflows.layers.fixed_point import solve_contraction
-from tfflows.layers.log_det import LogDetEstimator, exact_log_det, series_log_det
+from tfflows.layers.log_det import Exact, LogDetEstimator, Roulette
+from tfflows.layers.old_spellings import with_estimators
 from tfflows.layers.passes import Pass
-from tfflows.layers.steps import StepView
 from tfflows.networks import LipschitzNetwork
-from tfflows.random.seeds import stateless_seed
 
 # Tolerances of the inverse in float32, by iterations in float32 and then in float64. What is left
 # of an error grows by up to 1 / (1 - c) at each block.
@@ -27,7 +25,7 @@ class ResidualBlock(InvertibleLayer):
 
         inverse:  z = x + g(x)
         forward:  x <- z - g(x), until x + g(x) = z
-        log-det:  log|det(I + dg/dx)| of the inverse, estimated as `LogDetEstimator` says
+        log-det:  log|det(I + dg/dx)| of the inverse, as an estimator computes it
 
     The density needs g once, and sampling needs it some ten to some hundred times; the gradient of
     samples is that of the implicit function x(z), whose linear equation is solved by the same
@@ -41,7 +39,8 @@ class ResidualBlock(InvertibleLayer):
 
     Args:
         network: g, a `tfflows.networks.LipschitzNetwork`.
-        estimator: of the log-det in training, a `LogDetEstimator`, or its fields or its kind.
+        estimator: of the log-det in training, a `tfflows.layers.LogDetEstimator`: `Exact()`,
+            `Truncated(terms)` or `Roulette(terms)`.
         evaluation: of the log-det elsewhere.
         seed: of the random numbers of `evaluation`.
         tolerance: of the inverse: largest |x + g(x) - z| in units of max(1, |z|), by the largest
@@ -70,8 +69,8 @@ class ResidualBlock(InvertibleLayer):
     def __init__(
         self,
         network: LipschitzNetwork,
-        estimator: LogDetEstimator | dict | str = "roulette",
-        evaluation: LogDetEstimator | dict | str = "exact",
+        estimator: LogDetEstimator = Roulette(),
+        evaluation: LogDetEstimator = Exact(),
         seed: int = 0,
         tolerance: float | None = None,
         max_iterations: int = 1000,
@@ -95,8 +94,8 @@ class ResidualBlock(InvertibleLayer):
                 f"ResidualBlock needs max_iterations of at least 1, but found {max_iterations}."
             )
         self.network = network
-        self.estimator = as_estimator(estimator)
-        self.evaluation = as_estimator(evaluation)
+        self.estimator = checked_estimator("estimator", estimator)
+        self.evaluation = checked_estimator("evaluation", evaluation)
         self.seed = int(seed)
         self.tolerance = None if tolerance is None else float(tolerance)
         self.max_iterations = int(max_iterations)
@@ -113,7 +112,7 @@ class ResidualBlock(InvertibleLayer):
 
     @property
     def log_det_estimator(self):
-        return None if self.evaluation.kind == "exact" else str(self.evaluation)
+        return None if self.evaluation == Exact() else str(self.evaluation)
 
     def _inverse(self, x, call):
         parameters = self._parameters(call)
@@ -176,26 +175,8 @@ class ResidualBlock(InvertibleLayer):
         if not call.log_dets:
             return residual(x), zero_log_det(x)
         estimator = self.estimator if call.training else self.evaluation
-        if estimator.kind == "exact":
-            return exact_log_det(residual, x)
-        if call.row_seeds is not None:
-            signs, tails = estimator.draw_rows(x, call.row_seeds, self.seed + call.step)
-        elif call.training or call.seed is not None:
-            # Blocks of one flow have different seeds.
-            signs, tails = estimator.draw(
-                x, stateless_seed(call.seed) + [0, 1 + self.seed + call.step]
-            )
-        else:
-            signs, tails = self._constant_draws(estimator, x, call)
-        g, log_dets = series_log_det(residual, x, estimator, signs, tails)
-        return g, tf.reduce_mean(log_dets, 0)
-
-    def _constant_draws(self, estimator, x, call):
-        if isinstance(call.step, int) or tf.executing_eagerly():
-            return estimator.draw_constants(x, self.seed + int(call.step))
-        # In a loop over steps, one of the draws of all.
-        draws = [estimator.draw_constants(x, self.seed + step) for step in range(call.steps)]
-        return [tf.gather(tf.stack(values), call.step) for values in zip(*draws, strict=True)]
+        # Blocks of one flow have different seeds.
+        return estimator.log_det(residual, x, *estimator.noise(x, call, self.seed))
 
     def _solve(self, function, b, scale, tolerance, what, start=None):
         what = f"The {what} of ResidualBlock '{self.name}'"
@@ -215,8 +196,8 @@ class ResidualBlock(InvertibleLayer):
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
-            "estimator": dataclasses.asdict(self.estimator),
-            "evaluation": dataclasses.asdict(self.evaluation),
+            "estimator": serialized(self.estimator),
+            "evaluation": serialized(self.evaluation),
             "seed": self.seed,
             "tolerance": self.tolerance,
             "max_iterations": self.max_iterations,
@@ -224,39 +205,19 @@ class ResidualBlock(InvertibleLayer):
 
     @classmethod
     def from_config(cls, config):
+        config = with_estimators(config)
         network = keras.saving.deserialize_keras_object(config["network"])
         return cls(**{**config, "network": network})
 
 
-def residual_blocks(layer: InvertibleLayer) -> list[ResidualBlock]:
-    """All residual blocks within a layer, base first, those of a stack step by step."""
-    if isinstance(layer, ResidualBlock) or (
-        isinstance(layer, StepView) and layer.is_a(ResidualBlock)
-    ):
-        return [layer]
-    # Those of a Stack, a Chain or a MultiScale.
-    found = (getattr(layer, name, None) for name in ("steps", "layers", "levels"))
-    parts = next((parts for parts in found if parts), [])
-    return [block for part in parts for block in residual_blocks(part)]
-
-
-def as_estimator(value: LogDetEstimator | dict | str) -> LogDetEstimator:
-    """The estimator itself, or that of the given fields, or of a kind.
+def checked_estimator(name: str, value) -> LogDetEstimator:
+    """The estimator that an argument of a name is, as itself or in Keras's serialised form.
 
     Raises:
-        ValueError: for unknown fields or kinds, or something else.
+        ValueError: if it is neither.
     """
-    if isinstance(value, LogDetEstimator):
-        return value
-    if isinstance(value, str):
-        return LogDetEstimator(value)
-    known = {field.name for field in dataclasses.fields(LogDetEstimator)}
-    if not isinstance(value, dict) or set(value) - known:
-        raise ValueError(
-            f"An estimator is a LogDetEstimator, its kind or a dictionary of its fields "
-            f"{sorted(known)}, but found {value!r}."
-        )
-    return LogDetEstimator(**value)
+    expected = f"{name} is a tfflows.layers.LogDetEstimator, such as Roulette()"
+    return as_value(LogDetEstimator, value, expected)
 
 
 def _size(value, minimum=0.0):

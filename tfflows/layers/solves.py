@@ -43,7 +43,7 @@ class Costs:
 
     Example:
         >>> network = tfflows.networks.TimeDependentMLP(2, hidden=(8,))
-        >>> layer = tfflows.layers.ContinuousLayer(network, solver="rk4", num_steps=5)
+        >>> layer = tfflows.layers.ContinuousLayer(network, solver=tfflows.ode.RungeKutta4(5))
         >>> costs = tfflows.layers.Costs()
         >>> x, log_det = layer.forward_pass(tf.ones([3, 2]), tfflows.layers.Pass(costs=costs))
         >>> int(costs.solves[0].num_evaluations)

@@ -1,4 +1,4 @@
-"""How Keras fits a flow: what is adapted first, the step, its loss and its metrics."""
+"""How Keras fits a flow: what is adapted first, the step and its metrics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfflows.checks.settings import serialized
+from tfflows.layers.base import Untracked, layers_of_kind
 from tfflows.layers.chain import set_memory_mode
-from tfflows.layers.passes import Pass
+from tfflows.layers.continuous import ContinuousLayer
+from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss
 from tfflows.random.seeds import hashed_seed, replica_and_number
 
 # Instead of a run's seed: what is evaluated again meets the same noise.
@@ -20,8 +23,8 @@ _EVALUATION = -1
 class FlowFitting:
     """The part of `Flow` that Keras's `fit` and `evaluate` call.
 
-    A step hands the model a dictionary of x, context and the seed of its noise, and gets one of
-    numbers per example: the `loss`, and what metrics are named.
+    A step hands the model x, context and the seed of its noise, and gets what the `Loss` that it
+    was compiled with makes of them: numbers per example, the `loss` and what metrics are named.
     """
 
     # How many examples of an array `fit` adapts to.
@@ -32,6 +35,42 @@ class FlowFitting:
         self._nll = keras.metrics.Mean("nll")
         self._bits_per_dim = None if self.num_bits is None else keras.metrics.Mean("bits_per_dim")
         self._run_seed = 0
+        # What `compile` without a loss means.
+        self._default_loss = NegativeLogLikelihood()
+        # Not a part of the model that is saved.
+        self._measured = Untracked({})
+
+    def compile(self, optimizer="rmsprop", loss: Loss | str | None = None, **kwargs):
+        """Configure `fit`.
+
+        Args:
+            optimizer: as for `keras.Model.compile`.
+            loss: a `tfflows.training.losses.Loss`, or as in 0.1.0 `"likelihood"` or
+                `"flow_matching"`; `None` for the likelihood.
+            kwargs: what `keras.Model.compile` takes besides.
+
+        Raises:
+            ValueError: for another loss, or one that the flow cannot be trained with.
+        """
+        loss = self._default_loss if loss in (None, "likelihood") else as_loss(loss)
+        loss.check(self)
+        super().compile(optimizer, **kwargs)
+        # Not handed to Keras, which would trace a solve at each fit to build a loss of its own.
+        self.loss = loss
+        with self.distribute_strategy.scope():
+            self._measured.value = {name: keras.metrics.Mean(name) for name in loss.metrics(self)}
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return {**config, "loss": serialized(self.loss)} if config else config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    @property
+    def metrics(self):
+        return [*super().metrics, *self._measured.value.values()]
 
     def adapt(self, x, context=None, seed=None):
         """Set the data-dependent state of all layers from one batch x.
@@ -43,7 +82,7 @@ class FlowFitting:
         self.transform.adapt(x, self.layer_context(context, x))
 
     def fit(self, x=None, y=None, *args, **kwargs):
-        """Train by maximum likelihood; arguments and result as for `keras.Model.fit`.
+        """Train with the compiled loss; arguments and result as for `keras.Model.fit`.
 
         The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
         and is the same on one device and on several that share a batch.
@@ -89,7 +128,10 @@ class FlowFitting:
 
     def train_step(self, data):
         data = self._with_seed(data, self._run_seed, self.optimizer.iterations)
-        return self._logs(super().train_step(data))
+        logs = super().train_step(data)
+        if "nfe" in logs:
+            logs["backward_nfe"] = self._measured.value["backward_nfe"].result()
+        return self._logs(logs)
 
     def test_step(self, data):
         return self._logs(super().test_step(self._with_seed(data, _EVALUATION, 0)))
@@ -103,22 +145,16 @@ class FlowFitting:
         x, context = x if isinstance(x, tuple) else (x, context)
         return (x, context, hashed_seed(run, step, examples_seen)), None, sample_weight
 
-    def step_values(self, x, context, seed, training, costs=None):
-        """What a step computes for each example: `loss`, and what the metrics of these names mean.
-
-        Args:
-            x, context: as for `log_prob`.
-            seed: of all noise of the step.
-            training: whether it is a step of `fit`.
-            costs: where the costs of solves are recorded, see `tfflows.layers.Pass`.
-        """
+    def step_values(self, x, context, seed, training):
+        """What the compiled loss makes of a step, see `tfflows.training.losses.Loss`."""
         self._check_pixels_dtype(x)
-        x, log_q = self.continuous(x, seed, training)
-        # In evaluation the noise of log-dets is that of every other evaluation.
-        seed = seed if training else None
-        call = Pass(self.layer_context(context, x), training, seed, costs=costs)
-        nll = -self._finite(self.log_prob_pass(x, call) - log_q)
-        return {"loss": nll, "nll": nll}
+        return self.loss(self, x, context, seed, training)
+
+    def count_adjoint(self, num_evaluations):
+        """Record for `backward_nfe` what the gradient of one of the solves of a step cost."""
+        if "backward_nfe" in self._measured.value:
+            num_solves = len(layers_of_kind(self.transform, ContinuousLayer))
+            self._measured.value["backward_nfe"].update_state(num_solves * num_evaluations)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # There is nothing to build, and Keras would take a batch off the data under a strategy.
@@ -139,12 +175,22 @@ class FlowFitting:
         return loss + sum(self._aggregate_additional_loss(extra) for extra in self.losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        self._nll.update_state(y_pred["nll"], sample_weight)
-        if self._bits_per_dim is not None:
-            num_dims = math.prod(self.event_shape)
-            bits_per_dim = y_pred["nll"] / (num_dims * math.log(2))
-            self._bits_per_dim.update_state(bits_per_dim, sample_weight)
-        return self.get_metrics_result()
+        if "nll" in y_pred:
+            self._nll.update_state(y_pred["nll"], sample_weight)
+            if self._bits_per_dim is not None:
+                num_dims = math.prod(self.event_shape)
+                bits_per_dim = y_pred["nll"] / (num_dims * math.log(2))
+                self._bits_per_dim.update_state(bits_per_dim, sample_weight)
+        for name, metric in self._measured.value.items():
+            if name in y_pred:
+                per_example = y_pred[name].shape.rank > 0
+                metric.update_state(y_pred[name], sample_weight if per_example else None)
+        # What the step did not measure would read 0.
+        unmeasured = {"nll", *self._measured.value} - set(y_pred)
+        if "nll" in unmeasured:
+            unmeasured.add("bits_per_dim")
+        results = self.get_metrics_result()
+        return {name: value for name, value in results.items() if name not in unmeasured}
 
     def examples_to_adapt_to(self, x, y):
         """Pair of x and context for `adapt`: `adapt_examples` random ones, or a first batch."""

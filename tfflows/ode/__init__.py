@@ -1,5 +1,5 @@
 """Solvers of ordinary differential equations."""
 
-from tfflows.ode.solvers import RungeKutta4
+from tfflows.ode.solvers import DormandPrince, RungeKutta4, Solver
 
-__all__ = ["RungeKutta4"]
+__all__ = ["DormandPrince", "RungeKutta4", "Solver"]

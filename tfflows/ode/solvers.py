@@ -1,163 +1,157 @@
-"""Solvers of ordinary differential equations, each a `tfp.math.ode.Solver`."""
+"""How ordinary differential equations are solved, as values."""
 
 from __future__ import annotations
 
-import collections
+import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
-import tensorflow as tf
+import keras
 import tensorflow_probability as tfp
 
-SOLVERS = ("dormand_prince", "rk4")
-EVALUATIONS_PER_RK4_STEP = 4
-
-_Diagnostics = collections.namedtuple("_Diagnostics", ["num_ode_fn_evaluations", "status"])
+from tfflows.checks.settings import Settings, as_value, set_positive
+from tfflows.ode.tfp_solvers import CappedDormandPrince, FixedRungeKutta4
 
 
-class RungeKutta4(tfp.math.ode.Solver):
-    """The classical Runge-Kutta method of order 4 with steps of equal length.
+@dataclasses.dataclass(frozen=True)
+class Solver(Settings):
+    """How an ordinary differential equation is solved, as a value.
 
-    Its cost is known beforehand, and gradients come from the adjoint equation, solved with as many
-    steps, so that memory does not grow with them.
+    A new one is a frozen dataclass, registered with Keras, that implements `make`.
+
+    Attributes:
+        supports_jit: whether XLA may compile a solve.
+    """
+
+    supports_jit: ClassVar[bool] = False
+
+    def make(
+        self, length: float, training: bool = False, on_adjoint: Callable | None = None
+    ) -> tfp.math.ode.Solver:
+        """TFP's solver for an interval of time.
+
+        Args:
+            length: of the interval, positive.
+            training: whether the solve is one of a training step.
+            on_adjoint: called with the number of evaluations of each solve of the adjoint
+                equation, see `tfflows.layers.Costs`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what solver it makes.")
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+@dataclasses.dataclass(frozen=True)
+class DormandPrince(Solver):
+    """Dormand and Prince's adaptive Runge-Kutta method of order 5.
+
+    A step's length follows from an estimate of its error. XLA drops the check of
+    `max_evaluations`, and a solve that cannot end would not: `supports_jit` is False.
 
     Args:
-        num_steps: steps for the whole time; if solution times divide it, each part has its share,
-            rounded up.
-        make_adjoint_solver_fn: returns the solver of the adjoint equation; `None` for this one.
+        rtol, atol: relative and absolute error that a step may make.
+        adjoint: a `DormandPrince` for the adjoint equation, whose solution is the gradient; `None`
+            for ten times the errors.
+        training: a `DormandPrince` for training, where rougher steps cost less; `None` for the same
+            as elsewhere.
+        first_step: first step, as a fraction of the interval.
+        max_evaluations: cap on the evaluations of f within one solve.
+
+    Raises:
+        ValueError: if an argument is out of its range, or what is for the adjoint equation or for
+            training has such parts itself.
+
+    Source: Dormand and Prince, "A family of embedded Runge-Kutta formulae", 1980.
 
     Example:
-        >>> solver = tfflows.ode.RungeKutta4(num_steps=8)
+        >>> solver = tfflows.ode.DormandPrince(1e-6, 1e-6, training=tfflows.ode.DormandPrince(1e-3))
+        >>> results = solver.make(length=1.0).solve(
+        ...     lambda t, y: -y, 0.0, tf.constant([1.0]), [1.0]
+        ... )
+        >>> bool(abs(results.states[0, 0] - np.exp(-1)) < 1e-5)
+        True
+    """
+
+    rtol: float = 1e-5
+    atol: float = 1e-5
+    adjoint: DormandPrince | None = None
+    training: DormandPrince | None = None
+    first_step: float = 0.05
+    max_evaluations: int = 1000
+
+    def __post_init__(self):
+        set_positive(self, "rtol", "atol", "first_step")
+        set_positive(self, "max_evaluations", integers=True)
+        parts = {"adjoint": ("adjoint", "training"), "training": ("training",)}
+        for part, without in parts.items():
+            value = getattr(self, part)
+            if value is None:
+                continue
+            expected = f"DormandPrince's {part} is a DormandPrince or None"
+            value = as_value(DormandPrince, value, expected)
+            for name in without:
+                if getattr(value, name) is not None:
+                    raise ValueError(f"{expected}, without {name} of its own, but found {value}.")
+            object.__setattr__(self, part, value)
+
+    def __str__(self):
+        return f"dormand_prince, rtol {self.rtol:g}, atol {self.atol:g}"
+
+    def make(self, length, training=False, on_adjoint=None):
+        own = self.training if training and self.training is not None else self
+        adjoint = own.adjoint
+        if adjoint is None:
+            rough = {"rtol": 10 * own.rtol, "atol": 10 * own.atol}
+            adjoint = dataclasses.replace(own, **rough, training=None)
+
+        def make_adjoint():
+            return adjoint._make(length, on_solve=on_adjoint)
+
+        return own._make(length, make_adjoint_solver_fn=make_adjoint)
+
+    def _make(self, length, **settings):
+        return CappedDormandPrince(
+            self.max_evaluations,
+            rtol=self.rtol,
+            atol=self.atol,
+            first_step_size=self.first_step * length,
+            **settings,
+        )
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+@dataclasses.dataclass(frozen=True)
+class RungeKutta4(Solver):
+    """The classical Runge-Kutta method of order 4 with steps of equal length.
+
+    Its cost is known beforehand: four evaluations of f a step. Gradients come from the adjoint
+    equation, solved with as many steps, so that memory does not grow with them.
+
+    Args:
+        steps: for the whole time; if solution times divide it, each part has its share, rounded
+            up.
+
+    Raises:
+        ValueError: if there is not at least one step.
+
+    Example:
+        >>> solver = tfflows.ode.RungeKutta4(steps=8).make(length=1.0)
         >>> results = solver.solve(lambda t, y: -y, 0.0, tf.constant([1.0]), [1.0])
         >>> bool(abs(results.states[0, 0] - np.exp(-1)) < 1e-5)
         True
     """
 
-    def __init__(self, num_steps: int, make_adjoint_solver_fn=None, name: str = "rk4"):
-        super().__init__(make_adjoint_solver_fn, validate_args=False, name=name)
-        self._num_steps = num_steps
+    supports_jit = True
 
-    def _solve(self, ode_fn, initial_time, initial_state, solution_times, **_):
-        state = tf.nest.map_structure(tf.convert_to_tensor, initial_state)
-        dtype = tf.nest.flatten(state)[0].dtype
-        start = tf.cast(initial_time, dtype)
-        times = tf.cast(solution_times, dtype)
-        # Less a little, lest rounding make a step more.
-        share = self._num_steps * (times - tf.concat([[start], times[:-1]], 0))
-        counts = tf.cast(tf.math.ceil(share / (times[-1] - start) - 1e-3), tf.int32)
-        counts = tf.maximum(counts, 1)
+    steps: int = 8
 
-        def advance(i, time, state, arrays):
-            step_size = (times[i] - time) / tf.cast(counts[i], dtype)
+    def __post_init__(self):
+        set_positive(self, "steps", integers=True)
 
-            def step(k, y):
-                return k + 1, _rk4_step(ode_fn, time + tf.cast(k, dtype) * step_size, step_size, y)
+    def __str__(self):
+        return f"rk4, {self.steps} steps"
 
-            _, state = tf.while_loop(lambda k, y: k < counts[i], step, (0, state))
-            arrays = tf.nest.map_structure(lambda a, y: a.write(i, y), arrays, state)
-            return i + 1, times[i], state, arrays
-
-        arrays = tf.nest.map_structure(
-            lambda y: tf.TensorArray(y.dtype, size=tf.size(times), element_shape=y.shape), state
+    def make(self, length, training=False, on_adjoint=None):
+        return FixedRungeKutta4(
+            self.steps,
+            make_adjoint_solver_fn=lambda: FixedRungeKutta4(self.steps, on_solve=on_adjoint),
         )
-        *_, arrays = tf.while_loop(
-            lambda i, *_: i < tf.size(times), advance, (0, start, state, arrays)
-        )
-        return tfp.math.ode.Results(
-            times=times,
-            states=tf.nest.map_structure(lambda array: array.stack(), arrays),
-            diagnostics=_Diagnostics(EVALUATIONS_PER_RK4_STEP * tf.reduce_sum(counts), 0),
-            solver_internal_state=(),
-        )
-
-    def _initialize_solver_internal_state(self, ode_fn, initial_time, initial_state):
-        return ()
-
-
-def _rk4_step(ode_fn, t, h, y):
-    def ahead(slope, size):
-        return tf.nest.map_structure(lambda a, b: a + size * b, y, slope)
-
-    k1 = ode_fn(t, y)
-    k2 = ode_fn(t + h / 2, ahead(k1, h / 2))
-    k3 = ode_fn(t + h / 2, ahead(k2, h / 2))
-    k4 = ode_fn(t + h, ahead(k3, h))
-    return tf.nest.map_structure(
-        lambda y, a, b, c, d: y + h / 6 * (a + 2 * (b + c) + d), y, k1, k2, k3, k4
-    )
-
-
-class CappedDormandPrince(tfp.math.ode.DormandPrince):
-    """TFP's `DormandPrince` that stops with a sentence at `max_evaluations` of the ODE.
-
-    Raises:
-        ValueError: eagerly, at the cap.
-        tf.errors.InvalidArgumentError: within a `tf.function`. XLA drops such checks, and a solve
-            that cannot reach its end then has none.
-    """
-
-    def __init__(self, max_evaluations: int, **kwargs):
-        super().__init__(**kwargs)
-        self._max_evaluations = max_evaluations
-
-    def _solve(self, *args, **kwargs):
-        results = super()._solve(*args, **kwargs)
-        # One at the start, which TFP does not count.
-        count = 1 + results.diagnostics.num_ode_fn_evaluations
-        diagnostics = results.diagnostics._replace(num_ode_fn_evaluations=count)
-        return results._replace(diagnostics=diagnostics)
-
-    def _step(self, solver_state, diagnostics, **settings):
-        message = (
-            f"The solver used up its {self._max_evaluations} evaluations of f (max_evaluations) "
-            "before the end of the interval: f is stiff or not finite, or the tolerances are too "
-            "tight."
-        )
-        used = 1 + diagnostics.num_ode_fn_evaluations + self.ODE_FN_EVALS_PER_STEP
-        if tf.executing_eagerly():
-            if used > self._max_evaluations:
-                raise ValueError(message)
-            return super()._step(solver_state, diagnostics, **settings)
-        within = tf.debugging.Assert(used <= self._max_evaluations, [message])
-        with tf.control_dependencies([within]):
-            solver_state = tf.nest.map_structure(tf.identity, solver_state)
-        return super()._step(solver_state, diagnostics, **settings)
-
-
-def make_solver(
-    name: str,
-    max_evaluations: int,
-    num_steps: int,
-    rtol: float,
-    atol: float,
-    adjoint_rtol: float,
-    adjoint_atol: float,
-    first_step_size: float,
-    on_adjoint: Callable | None = None,
-) -> tfp.math.ode.Solver:
-    """The solver of a name in `SOLVERS`, which solves the adjoint equation with other tolerances.
-
-    `on_adjoint` is called with the number of evaluations of each adjoint solve, see
-    `tfflows.layers.Costs`; the rest are `tfflows.layers.ContinuousLayer`'s.
-    """
-
-    def make(rtol, atol, **settings):
-        if name == "rk4":
-            return RungeKutta4(num_steps, **settings)
-        return CappedDormandPrince(
-            max_evaluations, rtol=rtol, atol=atol, first_step_size=first_step_size, **settings
-        )
-
-    def make_adjoint_solver():
-        solver = make(adjoint_rtol, adjoint_atol)
-        if on_adjoint is not None:
-            solve = solver._solve
-
-            def counted(*args, **kwargs):
-                results = solve(*args, **kwargs)
-                on_adjoint(results.diagnostics.num_ode_fn_evaluations)
-                return results
-
-            solver._solve = counted
-        return solver
-
-    return make(rtol, atol, make_adjoint_solver_fn=make_adjoint_solver)

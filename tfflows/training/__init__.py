@@ -1,5 +1,6 @@
 """Training from recipes."""
 
+from tfflows.model import losses
 from tfflows.training.batches import training_batches
 from tfflows.training.callbacks import Backup, BestWeights, Progress, SampleGrid
 from tfflows.training.distribution import is_chief, set_workers, strategy
@@ -31,6 +32,7 @@ __all__ = [
     "StopOnDivergence",
     "WarmupHoldDecay",
     "is_chief",
+    "losses",
     "set_workers",
     "strategy",
     "train",

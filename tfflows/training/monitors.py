@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.evaluate import round_trip_error
-from tfflows.layers.residual import residual_blocks
+from tfflows.layers import ResidualBlock
+from tfflows.layers.base import layers_of_kind
 
 
 class DivergedError(ValueError):
@@ -148,7 +149,7 @@ class LipschitzBound(keras.callbacks.Callback):
     """Log `lipschitz`, the largest certified bound of a flow's residual blocks."""
 
     def on_epoch_end(self, epoch, logs=None):
-        blocks = residual_blocks(self.model.transform)
+        blocks = layers_of_kind(self.model.transform, ResidualBlock)
         logs["lipschitz"] = max(block.network.lipschitz_bound() for block in blocks)
 
 

@@ -21,7 +21,9 @@ class Recipe:
         flow: name of a flow in `tfflows`, e.g. `"RealNVP"`, or of a registered class of your own
             (see `tfflows.flows.flow_class`).
         data: what `tfflows.data.load` takes, e.g. `"digits"` or a path.
-        config: hyper-parameters of the flow; event shape, bits and classes come from the data.
+        config: hyper-parameters of the flow, values in Keras's serialised form, e.g. `{"solver":
+            {"class_name": "tfflows>RungeKutta4", "config": {"steps": 8}}}`; event shape, bits and
+            classes come from the data.
         num_bits: bits per pixel that are kept of images.
         conditional: whether to condition on the data set's labels or attributes.
         epochs: at the end of each, the flow is validated and a backup is written.
@@ -42,8 +44,9 @@ class Recipe:
         precision: Keras's dtype policy of the networks: `"float32"`, `"mixed_bfloat16"`, or
             `"mixed_float16"` (whose loss is scaled). All else is float32.
         jit_compile: compile the step with XLA, which pays for small networks.
-        loss: what the flow's `compile` takes as `loss`, e.g. `"flow_matching"` of `FFJORD`; `None`
-            for what it does by itself, maximum likelihood.
+        loss: `"likelihood"`, `"flow_matching"`, or a `tfflows.training.losses.Loss` in Keras's
+            serialised form, e.g. `{"class_name": "tfflows>NegativeLogLikelihood", "config":
+            {"kinetic_energy": 0.1}}`; `None` for the likelihood.
         pretraining: what is different in a first training, whose best weights this one starts from,
             e.g. `{"loss": "flow_matching", "epochs": 50}`; `None` for no such training.
         seed: of the initial weights, the order of the data and the noise.
@@ -70,7 +73,7 @@ class Recipe:
     memory: str = "store"
     precision: str = "float32"
     jit_compile: bool = False
-    loss: str | None = None
+    loss: str | dict | None = None
     pretraining: dict | None = None
     seed: int = 0
     expected: str = field(default="", compare=False)
@@ -78,7 +81,7 @@ class Recipe:
 
     def __post_init__(self):
         # As JSON would give it back, so that a recipe equals its file.
-        for name in ("config", "pretraining"):
+        for name in ("config", "loss", "pretraining"):
             object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
         names = ("epochs", "passes_per_epoch", "batch_size", "gradient_accumulation")
         positive = {name: getattr(self, name) for name in names}
@@ -187,13 +190,16 @@ class Recipe:
         if self.precision != "float32":
             keras.config.set_dtype_policy(self.precision)
         try:
-            flow = flow_class(self.flow)(
-                event_shape=data.event_shape,
-                num_bits=data.num_bits,
-                num_classes=data.num_classes if self.conditional else None,
-                context_dim=data.context_dim if self.conditional else None,
-                name=name,
-                **self.config,
+            # A configuration, which may be spelled as in 0.1.0.
+            flow = flow_class(self.flow).from_config(
+                {
+                    "event_shape": data.event_shape,
+                    "num_bits": data.num_bits,
+                    "num_classes": data.num_classes if self.conditional else None,
+                    "context_dim": data.context_dim if self.conditional else None,
+                    "name": name,
+                    **self.config,
+                }
             )
         except TypeError as error:
             raise ValueError(f"The recipe's config does not fit {self.flow}: {error}.") from error

@@ -20,7 +20,8 @@ import tensorflow as tf
 from tfflows import plots
 from tfflows.data import Dataset, Split
 from tfflows.flow import Flow
-from tfflows.layers.residual import residual_blocks
+from tfflows.layers import ResidualBlock
+from tfflows.layers.base import layers_of_kind
 from tfflows.training.batches import distributed, in_parts, training_batches
 from tfflows.training.callbacks import (
     Backup,
@@ -215,8 +216,7 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
     )
     if recipe.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    loss = {} if recipe.loss is None else {"loss": recipe.loss}
-    flow.compile(optimizer, jit_compile=recipe.jit_compile, **loss)
+    flow.compile(optimizer, recipe.loss, jit_compile=recipe.jit_compile)
     if flow.transform.needs_adapt:
         # Random examples know the statistics better than the first batch.
         x, y = flow.examples_to_adapt_to(data.train.x, data.train.y if recipe.conditional else None)
@@ -249,7 +249,7 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
     lowest = min((row["loss"] for row in _read_log(log)), default=math.inf)
     guard = StopOnDivergence(math.prod(flow.event_shape), lowest)
     monitors = [guard, counter, GradientNorm()]
-    if residual_blocks(flow.transform):
+    if layers_of_kind(flow.transform, ResidualBlock):
         monitors.append(LipschitzBound())
     if flow.memory == "invert":
         x, y = (None if part is None else part[:32] for part in data.train)
