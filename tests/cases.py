@@ -19,6 +19,8 @@ from tfflows.layers import (
     Chain,
     ContinuousLayer,
     Conv1x1,
+    Coupling,
+    Elementwise,
     Exact,
     Hutchinson,
     InvertibleLayer,
@@ -32,6 +34,7 @@ from tfflows.layers import (
     Reverse,
     Scale,
     Squeeze,
+    Stack,
     Standardize,
 )
 from tfflows.networks import (
@@ -44,6 +47,7 @@ from tfflows.networks import (
     TimeDependentMLP,
 )
 from tfflows.ode import RungeKutta4
+from tfflows.transformers import TRANSFORMERS
 
 tfb = tfp.bijectors
 
@@ -223,7 +227,53 @@ def _continuous():
     }
 
 
+def _stacks():
+    """Stacks of two layers, which differ in their weights."""
+
+    def vectors(dtype):
+        network = MLP(4, hidden=(4,), dtype=dtype)
+        layers = [AffineCoupling(network, "half", dtype=dtype), Conv1x1(seed=0, dtype=dtype)]
+        return Stack(Chain(layers, dtype=dtype), 2, dtype=dtype)
+
+    def images(dtype):
+        network = ConvNetwork(2, width=4, dtype=dtype)
+        layers = [AffineCoupling(network, "half", dtype=dtype), ActNorm(dtype=dtype)]
+        return Stack(Chain([*layers, Reverse(dtype=dtype)], dtype=dtype), 2, dtype=dtype)
+
+    return {
+        "stack": LayerCase(vectors, (4,), None, "real", 1e-5),
+        "stack_context": LayerCase(vectors, (4,), 2, "real", 1e-5),
+        "stack_image": LayerCase(images, (2, 2, 2)),
+    }
+
+
+def _of_transformers():
+    """Every transformer that maps the reals, in a coupling and with weights of its own."""
+
+    def cases(transformer):
+        def coupling(dtype):
+            network = MLP(2 * transformer.num_parameters, hidden=(4,), dtype=dtype)
+            return Coupling(transformer, network, "half", dtype=dtype)
+
+        def elementwise(dtype):
+            return Elementwise(transformer, dtype=dtype)
+
+        # A map that is not affine multiplies roundings by its slope, up to e^2 here, and back.
+        name, tolerance = type(transformer).__name__, 1e-5
+        return {
+            f"coupling_{name}": LayerCase(coupling, (4,), None, "real", tolerance),
+            f"elementwise_{name}": LayerCase(elementwise, (3,), None, "real", tolerance),
+            f"elementwise_{name}_context": LayerCase(elementwise, (2, 2), 2, "real", tolerance),
+        }
+
+    made = [kind() for kind in TRANSFORMERS.values()]
+    real = [t for t in made if (t.domain, t.range) == ("real", "real")]
+    return {name: case for t in real for name, case in cases(t).items()}
+
+
 LAYERS = {
+    **_stacks(),
+    **_of_transformers(),
     **_couplings(),
     **_image_couplings(),
     **_continuous(),

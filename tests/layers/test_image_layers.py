@@ -165,12 +165,6 @@ BAD = {
         ),
         ["'checkerboard' needs images", "(4,)"],
     ),
-    "checkerboard_of_glow": (
-        lambda: tfflows.layers.AffineCoupling(
-            keras.layers.Dense(4), "checkerboard", log_scale_bound=None
-        ),
-        ["log_scale_bound"],
-    ),
 }
 
 

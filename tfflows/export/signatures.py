@@ -86,12 +86,16 @@ class Signatures:
 
     def _fixed_log_prob(self, x, context):
         """That of the flow; where it is an estimate, with the same noise in every row."""
-        return self.flow.log_prob_pass(*self._pass(x, context, _zero_seeds(x)))
+        return self._finite_log_prob(x, context, _zero_seeds(x))
 
     def _seeded_log_prob(self, x, context, seed):
         if self.flow.log_det_estimator is None:
             return self._flow_log_prob(x, context)
-        return self.flow.log_prob_pass(*self._pass(x, context, seed))
+        return self._finite_log_prob(x, context, seed)
+
+    def _finite_log_prob(self, x, context, row_seeds):
+        log_prob = self.flow.log_prob_pass(*self._pass(x, context, row_seeds))
+        return self.flow.require_finite(log_prob)
 
     def _encoded(self, x, context):
         return self.flow.encode_pass(*self._pass(x, context, log_dets=False))
