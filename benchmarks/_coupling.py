@@ -32,7 +32,7 @@ def tfflows(jit=False, fit=False):
 
     import tfflows
 
-    flow = tfflows.RealNVP((DIM,), COUPLINGS, HIDDEN, mask="half")
+    flow = tfflows.RealNVP((DIM,), num_couplings=COUPLINGS, hidden=HIDDEN, mask="half")
     for variable in flow.trainable_variables:
         variable.assign(random_kernel(variable.shape, variable.shape[0]))
     optimizer = keras.optimizers.Adam(LEARNING_RATE)

@@ -38,7 +38,7 @@ def tfflows(side, steps, width, bfloat16=False, fit=False):
 
     keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
     shape = (side, side, CHANNELS)
-    flow = tfflows.Glow(shape, LEVELS, steps, width, prior="convolution")
+    flow = tfflows.Glow(shape, levels=LEVELS, steps=steps, width=width, prior="convolution")
     start_kernels(flow.trainable_variables, width)
     flow.adapt(data(side))
     optimizer = keras.optimizers.Adam(LEARNING_RATE)

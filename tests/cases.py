@@ -355,13 +355,34 @@ FLOWS = {
         (4, 4, 1), levels=2, steps=1, width=4, prior_width=4, num_bits=4, dtype=dtype
     ),
     "glow_additive": lambda dtype: tfflows.Glow(
-        (2, 2, 2), 1, 2, 4, "additive", "shuffle", learned_prior=False, dtype=dtype
+        (2, 2, 2),
+        levels=1,
+        steps=2,
+        width=4,
+        coupling="additive",
+        permutation="shuffle",
+        learned_prior=False,
+        dtype=dtype,
     ),
     "glow_convolution_prior": lambda dtype: tfflows.Glow(
-        (4, 4, 1), 2, 1, 4, prior="convolution", edge_bias=True, num_classes=3, dtype=dtype
+        (4, 4, 1),
+        levels=2,
+        steps=1,
+        width=4,
+        prior="convolution",
+        edge_bias=True,
+        num_classes=3,
+        dtype=dtype,
     ),
     "glow_classes": lambda dtype: tfflows.Glow(
-        (2, 2, 2), 1, 2, 4, parameterization="qr", num_bits=4, num_classes=3, dtype=dtype
+        (2, 2, 2),
+        levels=1,
+        steps=2,
+        width=4,
+        parameterization="qr",
+        num_bits=4,
+        num_classes=3,
+        dtype=dtype,
     ),
     "residual_flow": lambda dtype: tfflows.ResidualFlow(
         (2,), num_blocks=2, hidden=(8,), dtype=dtype
@@ -380,7 +401,15 @@ FLOWS = {
         dtype=dtype,
     ),
     "image_realnvp": lambda dtype: tfflows.ImageRealNVP(
-        (4, 4, 1), 2, 4, 1, 0.3, prior_width=4, num_bits=4, context_dim=2, dtype=dtype
+        (4, 4, 1),
+        levels=2,
+        width=4,
+        num_blocks=1,
+        log_scale_bound=0.3,
+        prior_width=4,
+        num_bits=4,
+        context_dim=2,
+        dtype=dtype,
     ),
 }
 

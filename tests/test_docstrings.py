@@ -38,7 +38,7 @@ def modules():
 WITHOUT_EXAMPLE = {
     "InvertibleLayer",
     "DataDependentLayer",
-    "Coupling",
+    "FLOWS",
     "Transformer",
     "TRANSFORMERS",
 }

@@ -16,7 +16,13 @@ from cases import (
     max_difference,
 )
 
+import tfflows
+
 every_flow = pytest.mark.parametrize("name", FLOWS)
+
+
+def test_every_flow_that_is_known_has_a_case():
+    assert set(tfflows.flows.FLOWS.values()) == {type(build_flow(name)) for name in FLOWS}
 
 
 @every_flow

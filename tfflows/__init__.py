@@ -4,17 +4,6 @@ import importlib
 
 __version__ = "0.1.0"
 
-_ATTRIBUTES = {
-    "FFJORD": "tfflows.flows",
-    "Flow": "tfflows.flow",
-    "Glow": "tfflows.flows",
-    "HybridClassifier": "tfflows.flows",
-    "IResNet": "tfflows.flows",
-    "ImageRealNVP": "tfflows.flows",
-    "NICE": "tfflows.flows",
-    "RealNVP": "tfflows.flows",
-    "ResidualFlow": "tfflows.flows",
-}
 _MODULES = [
     "bijectors",
     "checks",
@@ -34,13 +23,16 @@ _MODULES = [
     "transformers",
 ]
 
-__all__ = [*_ATTRIBUTES, *_MODULES, "__version__"]
-
 
 def __getattr__(name):
     # TensorFlow takes seconds to import; the command line's --help should not wait for it.
-    if name in _ATTRIBUTES:
-        return getattr(importlib.import_module(_ATTRIBUTES[name]), name)
     if name in _MODULES:
         return importlib.import_module(f"tfflows.{name}")
+    if not name.startswith("_") or name == "__all__":
+        flows = importlib.import_module("tfflows.flows")
+        public = [*flows.FLOWS, "HybridClassifier"]
+        if name == "__all__":
+            return [*public, *_MODULES, "__version__"]
+        if name in public:
+            return getattr(flows, name)
     raise AttributeError(f"module 'tfflows' has no attribute {name!r}")

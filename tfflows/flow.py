@@ -14,6 +14,7 @@ from tfflows.distributions.dequantization import VariationalDequantizer
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.passes import Pass
 from tfflows.model.compiled import CompiledCalls
+from tfflows.model.config import arguments_of, as_json
 from tfflows.model.fitting import FlowFitting
 from tfflows.model.inputs import FlowInputs
 from tfflows.random.seeds import stateless_seed
@@ -74,10 +75,16 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         TensorShape([5])
     """
 
+    def __new__(cls, *args, **kwargs):
+        flow = super().__new__(cls, *args, **kwargs)
+        flow._arguments = arguments_of(cls.__init__, args, kwargs)
+        return flow
+
     def __init__(
         self,
         transform: InvertibleLayer,
         event_shape: Sequence[int],
+        *,
         base: str = "normal",
         num_bits: int | None = None,
         context_dim: int | None = None,
@@ -283,8 +290,9 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         return super().summary(*args, **kwargs)
 
     def get_config(self):
-        transform = keras.saving.serialize_keras_object(self.transform)
-        return {"transform": transform, **self._flow_config()}
+        """The constructor's arguments, as JSON holds them."""
+        arguments = {name: as_json(value) for name, value in self._arguments.items()}
+        return {**arguments, **self._flow_config()}
 
     @classmethod
     def from_config(cls, config):

@@ -40,7 +40,9 @@ def toy_flow(dequantizer=None, dtype="float64"):
 
 
 def tiny_glow(**settings):
-    return tfflows.Glow((4, 4, 2), 1, 1, width=4, prior_width=4, num_bits=3, **settings)
+    return tfflows.Glow(
+        (4, 4, 2), levels=1, steps=1, width=4, prior_width=4, num_bits=3, **settings
+    )
 
 
 def unit_grid(num=100):
@@ -190,7 +192,9 @@ def test_saved_with_the_flow(kind, tmp_path):
     if kind == "glow":
         flow = tiny_glow(dequantizer=layer)
     elif kind == "image_realnvp":
-        flow = tfflows.ImageRealNVP((2, 4, 1), 1, 4, 1, num_bits=3, dequantizer=layer)
+        flow = tfflows.ImageRealNVP(
+            (2, 4, 1), levels=1, width=4, num_blocks=1, num_bits=3, dequantizer=layer
+        )
     else:
         flow = tfflows.Flow(Rescaling(8.0), (2, 2, 2), num_bits=3, dequantizer=layer)
     randomize(flow, size=0.3)

@@ -20,7 +20,9 @@ DATA = Dataset("made", "", images(70), images(20, seed=1), images(40, seed=2), n
 
 
 def glow(**settings):
-    flow = tfflows.Glow((8, 8, 3), 2, 1, width=8, prior_width=8, num_bits=4, **settings)
+    flow = tfflows.Glow(
+        (8, 8, 3), levels=2, steps=1, width=8, prior_width=8, num_bits=4, **settings
+    )
     flow.adapt(DATA.train.x[:30], DATA.train.y[:30] if flow.is_conditional else None)
     rng = np.random.default_rng(3)
     for weight in flow.trainable_weights:

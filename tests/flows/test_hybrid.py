@@ -69,7 +69,9 @@ BAD = {
     "labels out of range": (lambda x, y: hybrid().evaluate(x, y + 1), "values from 1 to 2"),
     "labels of floats": (lambda x, y: hybrid().evaluate(x, y * 1.0), "dtype float64"),
     "conditional flow": (
-        lambda x, y: tfflows.HybridClassifier(tfflows.RealNVP((3,), 2, (8,), context_dim=1), 2),
+        lambda x, y: tfflows.HybridClassifier(
+            tfflows.RealNVP((3,), num_couplings=2, hidden=(8,), context_dim=1), 2
+        ),
         "needs an unconditional flow",
     ),
     "one class": (lambda x, y: tfflows.HybridClassifier(hybrid().flow, 1), "found 1"),

@@ -49,7 +49,7 @@ def test_exact_log_dets_need_no_comparison():
 
 
 def test_a_density_in_the_plane_is_integrated():
-    flow = tfflows.RealNVP((2,), 2, (8,))
+    flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
     randomize(flow)
     x = flow.sample(256, seed=0).numpy()
     found = diagnose(flow, x)
@@ -79,5 +79,5 @@ def test_evaluations_of_a_solver_are_counted():
 
 
 def test_other_flows_have_none_of_this():
-    assert diagnose(tfflows.RealNVP((3,), 2, (8,)), points()) == {}
+    assert diagnose(tfflows.RealNVP((3,), num_couplings=2, hidden=(8,)), points()) == {}
     assert rows({}) == {}

@@ -1,27 +1,29 @@
-"""Flows by name: each is a `tfflows.Flow` that a handful of hyper-parameters describe."""
+"""Flows by name: each is a `tfflows.Flow` that a handful of hyper-parameters describe.
+
+A line here makes a flow known: as `tfflows.NAME`, to recipes, the command line, the zoo and the
+tests (`as` marks it as exported).
+"""
 
 import keras
 
-from tfflows.flow import Flow
-from tfflows.flows.ffjord import FFJORD
-from tfflows.flows.glow import Glow
+from tfflows.flow import Flow as Flow
+from tfflows.flows.ffjord import FFJORD as FFJORD
+from tfflows.flows.glow import Glow as Glow
 from tfflows.flows.hybrid import HybridClassifier
-from tfflows.flows.image_realnvp import ImageRealNVP
-from tfflows.flows.nice import NICE
-from tfflows.flows.realnvp import RealNVP
-from tfflows.flows.residual_flow import IResNet, ResidualFlow
+from tfflows.flows.image_realnvp import ImageRealNVP as ImageRealNVP
+from tfflows.flows.nice import NICE as NICE
+from tfflows.flows.realnvp import RealNVP as RealNVP
+from tfflows.flows.residual_flow import IResNet as IResNet
+from tfflows.flows.residual_flow import ResidualFlow as ResidualFlow
 
-__all__ = [
-    "FFJORD",
-    "NICE",
-    "Glow",
-    "HybridClassifier",
-    "IResNet",
-    "ImageRealNVP",
-    "RealNVP",
-    "ResidualFlow",
-    "flow_class",
-]
+# All of them, by name.
+FLOWS = {
+    name: value
+    for name, value in dict(globals()).items()
+    if isinstance(value, type) and issubclass(value, Flow)
+}
+
+__all__ = ["FLOWS", "HybridClassifier", "flow_class", *FLOWS]
 
 
 def flow_class(name: str) -> type[Flow]:
@@ -38,12 +40,10 @@ def flow_class(name: str) -> type[Flow]:
         >>> tfflows.flows.flow_class("NICE") is tfflows.NICE
         True
     """
-    flows = (FFJORD, Flow, Glow, IResNet, ImageRealNVP, NICE, RealNVP, ResidualFlow)
-    built_in = {flow.__name__: flow for flow in flows}
-    found = built_in.get(name) or keras.saving.get_registered_object(name)
+    found = FLOWS.get(name) or keras.saving.get_registered_object(name)
     if not (isinstance(found, type) and issubclass(found, Flow)):
         raise ValueError(
-            f"There is no flow {name!r}: expected one of {sorted(built_in)}, or the registered "
+            f"There is no flow {name!r}: expected one of {sorted(FLOWS)}, or the registered "
             "name of a subclass of tfflows.Flow."
         )
     return found

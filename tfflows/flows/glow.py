@@ -71,7 +71,8 @@ class Glow(Flow):
             the pixels themselves.
         squeeze_order: see `tfflows.layers.Squeeze`.
         edge_bias: see `tfflows.networks.ConvNetwork`.
-        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+        num_bits, dtype, flow_settings: see `tfflows.Flow`, which takes `base`, `context_dim`,
+            `num_classes` and more.
 
     Raises:
         ValueError: if an argument is out of its range or the image cannot be halved that often.
@@ -91,6 +92,7 @@ class Glow(Flow):
     def __init__(
         self,
         event_shape: Sequence[int],
+        *,
         levels: int = 3,
         steps: int | Sequence[int] = 8,
         width: int | Sequence[int] = 128,
@@ -104,12 +106,9 @@ class Glow(Flow):
         logit_alpha: float | None = None,
         squeeze_order: str = "space_to_depth",
         edge_bias: bool = False,
-        base: str = "normal",
         num_bits: int | None = None,
-        context_dim: int | None = None,
-        num_classes: int | None = None,
         dtype: str = "float32",
-        **kwargs,
+        **flow_settings,
     ):
         event_shape = tuple(int(size) for size in event_shape)
         if levels < 1:
@@ -123,43 +122,27 @@ class Glow(Flow):
         if prior not in _PRIORS:
             raise ValueError(f"prior must be one of {_PRIORS}, but found {prior!r}.")
         check_image("Glow", event_shape, 2**levels)
-        self._hyper_parameters = {
-            "levels": levels,
-            "steps": per_level("steps", steps, levels),
-            "width": per_level("width", width, levels),
-            "coupling": coupling,
-            "permutation": permutation,
-            "parameterization": parameterization,
-            "log_scale_bound": log_scale_bound,
-            "prior": prior,
-            "prior_width": prior_width,
-            "learned_prior": learned_prior,
-            "logit_alpha": logit_alpha,
-            "squeeze_order": squeeze_order,
-            "edge_bias": edge_bias,
-        }
+        steps = per_level("steps", steps, levels)
+        widths = per_level("width", width, levels)
         chains = []
         for level in range(levels):
             channels = event_shape[-1] * 2 ** (levels - level + 1)
             sides = [side // 2 ** (levels - level) for side in event_shape[:2]]
             layers = self._prior((*sides, channels), dtype, level)
-            layers += self._steps(channels, level, dtype)
+            layers += self._steps(steps[level], channels, widths[level], dtype)
             chains.append(Chain([*layers, Squeeze(squeeze_order, dtype=dtype)], dtype=dtype))
         multiscale = MultiScale(chains, event_shape, dtype=dtype)
         super().__init__(
             with_pixels(multiscale, num_bits, logit_alpha, dtype),
             event_shape,
-            base,
-            num_bits,
-            context_dim,
-            num_classes,
-            dtype,
-            **kwargs,
+            num_bits=num_bits,
+            dtype=dtype,
+            **flow_settings,
         )
 
     def _prior(self, shape: tuple[int, ...], dtype: str, level: int) -> list[InvertibleLayer]:
         """The latent end of a level: the prior of half of the channels, at level 0 of all."""
-        settings = self._hyper_parameters
+        settings = self._arguments
         is_network = settings["prior"] == "network"
         if level > 0 and is_network:
             return [factored_prior(shape[-1], settings["prior_width"], dtype)]
@@ -169,10 +152,9 @@ class Glow(Flow):
             return []
         return [LearnedPrior(dtype=dtype)] if is_network else position_prior(shape, dtype)
 
-    def _steps(self, channels: int, level: int, dtype: str) -> list[InvertibleLayer]:
+    def _steps(self, n: int, channels: int, width: int, dtype: str) -> list[InvertibleLayer]:
         """All steps of flow of a level, from the base to the data."""
-        n, width = (self._hyper_parameters[name][level] for name in ("steps", "width"))
-        if self._hyper_parameters["permutation"] != "shuffle":
+        if self._arguments["permutation"] != "shuffle":
             return repeated(self._step(channels, width, dtype), n, dtype)
         # No two of them have the same order.
         steps = [self._step(channels, width, dtype, step) for step in range(n)]
@@ -180,7 +162,7 @@ class Glow(Flow):
 
     def _step(self, channels: int, width: int, dtype: str, step: int = 0) -> list[InvertibleLayer]:
         """One step of flow, from the base to the data."""
-        settings = self._hyper_parameters
+        settings = self._arguments
         if settings["coupling"] == "additive":
             transformer = Shift()
         elif settings["log_scale_bound"] is None:
@@ -208,6 +190,3 @@ class Glow(Flow):
     def multiscale(self) -> MultiScale:
         """The `tfflows.layers.MultiScale` of this flow, which sees z level by level."""
         return self.transform.layers[0]
-
-    def get_config(self):
-        return {**self._hyper_parameters, **self._flow_config()}

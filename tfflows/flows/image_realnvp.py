@@ -47,7 +47,8 @@ class ImageRealNVP(Flow):
         log_scale_bound: see `tfflows.layers.AffineCoupling`.
         prior_width: channels of the hidden layers of the factored-out parts' priors.
         logit_alpha: see `tfflows.layers.Logit`.
-        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+        num_bits, dtype, flow_settings: see `tfflows.Flow`, which takes `base`, `context_dim`,
+            `num_classes` and more.
 
     Raises:
         ValueError: if an argument is out of its range or the image cannot be halved that often.
@@ -65,32 +66,22 @@ class ImageRealNVP(Flow):
     def __init__(
         self,
         event_shape: Sequence[int],
+        *,
         levels: int = 2,
         width: int | Sequence[int] = 64,
         num_blocks: int = 4,
         log_scale_bound: float = 2.0,
         prior_width: int = 32,
         logit_alpha: float = 0.05,
-        base: str = "normal",
         num_bits: int | None = None,
-        context_dim: int | None = None,
-        num_classes: int | None = None,
         dtype: str = "float32",
-        **kwargs,
+        **flow_settings,
     ):
         event_shape = tuple(int(size) for size in event_shape)
         if levels < 1:
             raise ValueError(f"levels must be at least 1, but found {levels}.")
         check_image("ImageRealNVP", event_shape, 2 ** (levels - 1))
         widths = per_level("width", width, levels)
-        self._hyper_parameters = {
-            "levels": levels,
-            "width": widths,
-            "num_blocks": num_blocks,
-            "log_scale_bound": log_scale_bound,
-            "prior_width": prior_width,
-            "logit_alpha": logit_alpha,
-        }
 
         def couplings(channels, level, masks):
             """Couplings in the direction of the density, their roles taking turns."""
@@ -127,18 +118,12 @@ class ImageRealNVP(Flow):
         super().__init__(
             with_pixels(multiscale, num_bits, logit_alpha, dtype),
             event_shape,
-            base,
-            num_bits,
-            context_dim,
-            num_classes,
-            dtype,
-            **kwargs,
+            num_bits=num_bits,
+            dtype=dtype,
+            **flow_settings,
         )
 
     @property
     def multiscale(self) -> MultiScale:
         """The `tfflows.layers.MultiScale` of this flow, which sees z level by level."""
         return self.transform.layers[0]
-
-    def get_config(self):
-        return {**self._hyper_parameters, **self._flow_config()}

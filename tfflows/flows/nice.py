@@ -31,7 +31,8 @@ class NICE(Flow):
             transform.
         activation: of the networks.
         dropout: rate in the networks.
-        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+        base, num_bits, dtype, flow_settings: see `tfflows.Flow`, which takes `context_dim`,
+            `num_classes` and more.
 
     Raises:
         ValueError: if an argument is out of its range or the mask does not fit the event.
@@ -47,6 +48,7 @@ class NICE(Flow):
     def __init__(
         self,
         event_shape: Sequence[int],
+        *,
         num_couplings: int = 4,
         hidden: Sequence[int] = (1000, 1000, 1000, 1000, 1000),
         mask: str | Sequence[bool] = "alternating",
@@ -54,10 +56,8 @@ class NICE(Flow):
         dropout: float = 0.0,
         base: str = "logistic",
         num_bits: int | None = None,
-        context_dim: int | None = None,
-        num_classes: int | None = None,
         dtype: str = "float32",
-        **kwargs,
+        **flow_settings,
     ):
         event_shape = tuple(event_shape)
         layers = [
@@ -77,20 +77,8 @@ class NICE(Flow):
         super().__init__(
             Chain(layers, dtype=dtype),
             event_shape,
-            base,
-            num_bits,
-            context_dim,
-            num_classes,
-            dtype,
-            **kwargs,
+            base=base,
+            num_bits=num_bits,
+            dtype=dtype,
+            **flow_settings,
         )
-        self._hyper_parameters = {
-            "num_couplings": num_couplings,
-            "hidden": list(hidden),
-            "mask": mask if isinstance(mask, str) else [bool(m) for m in mask],
-            "activation": activation,
-            "dropout": dropout,
-        }
-
-    def get_config(self):
-        return {**self._hyper_parameters, **self._flow_config()}

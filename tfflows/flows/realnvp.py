@@ -32,7 +32,8 @@ class RealNVP(Flow):
         dropout: rate in the conditioners.
         log_scale_bound: largest |s|.
         logit_alpha: for images, see `tfflows.layers.Logit`.
-        base, num_bits, context_dim, num_classes, dtype: see `tfflows.Flow`.
+        num_bits, dtype, flow_settings: see `tfflows.Flow`, which takes `base`, `context_dim`,
+            `num_classes` and more.
 
     Raises:
         ValueError: if an argument is out of its range or the mask does not fit the event.
@@ -48,6 +49,7 @@ class RealNVP(Flow):
     def __init__(
         self,
         event_shape: Sequence[int],
+        *,
         num_couplings: int = 8,
         hidden: Sequence[int] = (256, 256),
         mask: str | Sequence[bool] = "alternating",
@@ -55,12 +57,9 @@ class RealNVP(Flow):
         dropout: float = 0.0,
         log_scale_bound: float = 2.0,
         logit_alpha: float = 0.05,
-        base: str = "normal",
         num_bits: int | None = None,
-        context_dim: int | None = None,
-        num_classes: int | None = None,
         dtype: str = "float32",
-        **kwargs,
+        **flow_settings,
     ):
         event_shape = tuple(event_shape)
         layers = [
@@ -79,22 +78,7 @@ class RealNVP(Flow):
         super().__init__(
             Chain(layers, dtype=dtype),
             event_shape,
-            base,
-            num_bits,
-            context_dim,
-            num_classes,
-            dtype,
-            **kwargs,
+            num_bits=num_bits,
+            dtype=dtype,
+            **flow_settings,
         )
-        self._hyper_parameters = {
-            "num_couplings": num_couplings,
-            "hidden": list(hidden),
-            "mask": mask if isinstance(mask, str) else [bool(m) for m in mask],
-            "activation": activation,
-            "dropout": dropout,
-            "log_scale_bound": log_scale_bound,
-            "logit_alpha": logit_alpha,
-        }
-
-    def get_config(self):
-        return {**self._hyper_parameters, **self._flow_config()}
