@@ -39,6 +39,8 @@ WITHOUT_EXAMPLE = {
     "InvertibleLayer",
     "DataDependentLayer",
     "Coupling",
+    "LogDetEstimator",
+    "Trace",
     "Transformer",
     "TRANSFORMERS",
 }
