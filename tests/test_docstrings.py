@@ -39,6 +39,8 @@ WITHOUT_EXAMPLE = {
     "InvertibleLayer",
     "DataDependentLayer",
     "FLOWS",
+    "LogDetEstimator",
+    "Trace",
     "Transformer",
     "TRANSFORMERS",
 }

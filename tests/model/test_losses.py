@@ -146,19 +146,18 @@ class Tempered(Loss):
 
     def __call__(self, flow, x, context=None, seed=None, training=True):
         values = NegativeLogLikelihood()(flow, x, context, seed, training)
-        size = tf.reduce_sum(flow.encode_pass(tf.cast(x, tf.float32), Pass()) ** 2, 1)
+        size = tf.reduce_sum(flow.encode_pass(x, Pass(context)) ** 2, 1)
         return {**values, "loss": values["loss"] + self.weight * size, "size": size}
 
 
 def test_a_loss_of_ones_own(tmp_path):
-    flow = realnvp()
+    flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(4,), context_dim=1)
     flow.compile(keras.optimizers.SGD(0.0), Tempered(0.5))
-    x = draw_data(flow, 8)
-    weights = np.arange(8.0)
-    history = flow.fit(x, verbose=0, sample_weight=weights).history
-    size = np.sum(flow.encode(x) ** 2, 1)
+    x, context, weights = draw_data(flow, 8), np.zeros([8, 1]), np.arange(8.0)
+    history = flow.fit(x, context, verbose=0, sample_weight=weights).history
+    size = np.sum(flow.encode(x, context) ** 2, 1)
     assert history["size"][0] == pytest.approx(np.average(size, weights=weights), rel=1e-5)
-    expected = np.mean(weights * (-flow.log_prob(x) + 0.5 * size))
+    expected = np.mean(weights * (-flow.log_prob(x, context) + 0.5 * size))
     assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
     flow.save(tmp_path / "flow.keras")
     assert keras.models.load_model(tmp_path / "flow.keras").loss == Tempered(0.5)
@@ -205,7 +204,7 @@ ERRORS = {
     "keras": (lambda: realnvp().compile("sgd", keras.losses.MeanSquaredError()), "Loss, such as"),
     "matching_of_couplings": (
         lambda: realnvp().compile("sgd", FlowMatching()),
-        "FlowMatching cannot train realnvp.*: it needs a flow whose continuous layers come first",
+        "FlowMatching cannot train real_nvp.*: it needs a flow whose continuous layers come first",
     ),
     "matching_of_late_layers": (
         lambda: tfflows.Flow(Chain([Scale(), block()]), (2,)).compile("sgd", FlowMatching()),
@@ -223,7 +222,7 @@ ERRORS = {
     ),
     "penalty_of_couplings": (
         lambda: realnvp().compile("sgd", NegativeLogLikelihood(0.1)),
-        "penalises the paths of continuous layers, but realnvp.* has none",
+        "penalises the paths of continuous layers, but real_nvp.* has none",
     ),
     "kinetic_energy": (lambda: NegativeLogLikelihood(-1), "kinetic_energy .* 0, but found -1"),
     "jacobian_norm": (lambda: NegativeLogLikelihood(0, "1"), "jacobian_norm .* 0, but found '1'"),

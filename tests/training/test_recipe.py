@@ -7,7 +7,7 @@ from training_runs import tiny_data, tiny_images, tiny_recipe
 
 import tfflows
 from tfflows.data import Dataset, Split
-from tfflows.training import Recipe
+from tfflows.training import Recipe, losses
 
 
 def test_round_trip_through_json(tmp_path):
@@ -140,6 +140,41 @@ def test_the_data_set_decides_shape_bits_and_classes():
     assert (flow.event_shape, flow.num_bits, flow.num_classes) == ((4, 4, 1), 4, 2)
     assert tiny_recipe().build_flow(images).num_classes is None
     assert tiny_recipe().build_flow(tiny_data()).num_bits is None
+
+
+SOLVER = tfflows.ode.RungeKutta4(3)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"solver": "rk4", "num_steps": 3},
+        {"solver": {"class_name": "tfflows>RungeKutta4", "config": {"steps": 3}}},
+        {"solver": SOLVER},
+    ],
+    ids=["0.1.0", "serialised", "value"],
+)
+def test_settings_of_a_flow_that_are_values(config, tmp_path):
+    recipe = tiny_recipe(flow="FFJORD", config={"hidden": [4], **config})
+    recipe.to_file(tmp_path / "r.json")
+    loaded = Recipe.from_file(tmp_path / "r.json")
+    assert loaded == recipe
+    assert loaded.build_flow(tiny_data()).blocks[0].solver == SOLVER
+
+
+def test_a_loss_that_is_a_value(tmp_path):
+    loss = losses.NegativeLogLikelihood(kinetic_energy=0.1)
+    recipe = tiny_recipe(loss=loss, pretraining={"loss": losses.FlowMatching(), "epochs": 2})
+    recipe.to_file(tmp_path / "r.json")
+    loaded = Recipe.from_file(tmp_path / "r.json")
+    assert loaded == recipe
+    assert losses.as_loss(loaded.loss) == loss
+    assert losses.as_loss(loaded.first_recipe().loss) == losses.FlowMatching()
+
+
+def test_what_json_does_not_know_is_refused():
+    with pytest.raises(ValueError, match=r"JSON, which does not know \{1\}"):
+        tiny_recipe(config={"hidden": {1}})
 
 
 def test_the_seed_decides_the_initial_weights():

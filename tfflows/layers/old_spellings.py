@@ -41,7 +41,7 @@ def with_solver(config: dict) -> dict:
     Example:
         >>> from tfflows.layers.old_spellings import with_solver
         >>> with_solver({"solver": "rk4", "num_steps": 3, "rtol": 1e-5, "seed": 0})
-        {'seed': 0, 'solver': RungeKutta4(steps=3)}
+        {'solver': RungeKutta4(steps=3), 'seed': 0}
     """
     given = {name: config[name] for name in _SETTINGS if name in config}
     solver = config.get("solver", "dormand_prince" if given else None)

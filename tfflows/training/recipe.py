@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfflows.checks.settings import Settings, serialized
 from tfflows.data import Dataset, load
 from tfflows.layers.memory import require_memory_mode
 
@@ -21,9 +22,9 @@ class Recipe:
         flow: name of a flow in `tfflows`, e.g. `"RealNVP"`, or of a registered class of your own
             (see `tfflows.flows.flow_class`).
         data: what `tfflows.data.load` takes, e.g. `"digits"` or a path.
-        config: hyper-parameters of the flow, values in Keras's serialised form, e.g. `{"solver":
-            {"class_name": "tfflows>RungeKutta4", "config": {"steps": 8}}}`; event shape, bits and
-            classes come from the data.
+        config: hyper-parameters of the flow, also such as `tfflows.ode.RungeKutta4(8)`, which a
+            file has in Keras's serialised form, `{"class_name": "tfflows>RungeKutta4", "config":
+            {"steps": 8}}`; event shape, bits and classes come from the data.
         num_bits: bits per pixel that are kept of images.
         conditional: whether to condition on the data set's labels or attributes.
         epochs: at the end of each, the flow is validated and a backup is written.
@@ -44,9 +45,8 @@ class Recipe:
         precision: Keras's dtype policy of the networks: `"float32"`, `"mixed_bfloat16"`, or
             `"mixed_float16"` (whose loss is scaled). All else is float32.
         jit_compile: compile the step with XLA, which pays for small networks.
-        loss: `"likelihood"`, `"flow_matching"`, or a `tfflows.training.losses.Loss` in Keras's
-            serialised form, e.g. `{"class_name": "tfflows>NegativeLogLikelihood", "config":
-            {"kinetic_energy": 0.1}}`; `None` for the likelihood.
+        loss: a `tfflows.training.losses.Loss`, also in its serialised form, `"likelihood"` or
+            `"flow_matching"`; `None` for the likelihood.
         pretraining: what is different in a first training, whose best weights this one starts from,
             e.g. `{"loss": "flow_matching", "epochs": 50}`; `None` for no such training.
         seed: of the initial weights, the order of the data and the noise.
@@ -82,7 +82,8 @@ class Recipe:
     def __post_init__(self):
         # As JSON would give it back, so that a recipe equals its file.
         for name in ("config", "loss", "pretraining"):
-            object.__setattr__(self, name, json.loads(json.dumps(getattr(self, name))))
+            text = json.dumps(getattr(self, name), default=_serialized)
+            object.__setattr__(self, name, json.loads(text))
         names = ("epochs", "passes_per_epoch", "batch_size", "gradient_accumulation")
         positive = {name: getattr(self, name) for name in names}
         for name, value in positive.items():
@@ -208,3 +209,10 @@ class Recipe:
         if self.memory != "store":
             flow.memory = self.memory
         return flow
+
+
+def _serialized(value):
+    """What JSON has no word for."""
+    if not isinstance(value, Settings):
+        raise ValueError(f"A recipe is saved as JSON, which does not know {value!r}.")
+    return serialized(value)
