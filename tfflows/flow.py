@@ -34,10 +34,14 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         log p(x) = log base(f^-1(x)) + log|det d f^-1(x) / dx|
 
     `fit(x)` minimises the mean negative log-likelihood, or the `tfflows.training.losses.Loss` that
-    was given to `compile`, and needs no targets; a
-    conditional flow takes its context where Keras takes targets, `fit(x, context)`. An image
-    flow (`num_bits`) is fitted and evaluated on integer pixels, which it dequantises with fresh
-    uniform noise; the metrics are `nll` (nats per example) and, for images, `bits_per_dim`.
+    was given to `compile`, and needs no targets; a conditional flow takes its context where Keras
+    takes targets, `fit(x, context)`. An image flow (`num_bits`) is fitted and evaluated on integer
+    pixels, which it dequantises with fresh uniform noise; the metrics are `nll` (nats per example)
+    and, for images, `bits_per_dim`.
+
+    In plain Python `log_prob`, `score`, `sample`, `sample_and_log_prob`, `encode` and `decode` run
+    compiled; `flow.run_eagerly = True` switches that off. What they have traced does not see it when
+    attributes of layers are replaced; new values of weights it does.
 
     Everywhere else a tensor of floats is a point of the continuous space (for images
     [0, 2**num_bits) per pixel), and a tensor of integers is an image that is dequantised first,

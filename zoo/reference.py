@@ -22,6 +22,8 @@ LARGE = 4096  # values of an example
 NUM_SERVED = 4
 NUM_SUBSET = 256
 NUM_QUANTILES = 201
+NUM_MOVES = 16
+MOVE = 4
 SEED = 0
 
 
@@ -105,6 +107,38 @@ def recomputed(flow, tensors, log_probs) -> dict[str, np.ndarray]:
             outputs = traced(flow, function)(*arguments)
             answers |= {f"{name}.{key}": value.numpy() for key, value in outputs.items()}
     return answers
+
+
+def score_spread(flow, tensors, z, score) -> np.ndarray:
+    """The most that the roundings of another processor may change each number of `score.score`.
+
+    A network of ReLUs has a score that jumps where a hidden unit changes sides, and next to its
+    kink roundings decide on which side a unit is. How large they are z tells, which has gone
+    through those of all layers: the root mean square of what z is off by. So x is moved,
+    `NUM_MOVES` times, such that z moves by independent normal numbers of `MOVE` times that size. A
+    unit that roundings of that size can bring to its other side is brought there by a move with a
+    probability of P(normal > 1 / MOVE) = 0.4, and by at least one of all with 1 - 0.6^16 = 0.9997.
+
+    Args:
+        flow: the flow.
+        tensors: its reference tensors, see `compute`.
+        z: what the flow finds for their x.
+        score: what it finds for the x of `served_inputs`.
+
+    Returns:
+        The largest change that a move made, of the score's shape.
+    """
+    z, context = z[: len(score)], served_inputs(tensors).get("context")
+    size = MOVE * np.sqrt(np.mean((z - tensors["z"][: len(z)]) ** 2))
+    score_of, _ = Signatures(flow, names=("score",)).functions()["score"]
+
+    @tf.function(autograph=False)
+    def score_at(z):
+        return score_of(tf.cast(flow.decode(z, context), tf.float32), context)["score"]
+
+    random = np.random.default_rng(SEED)
+    moves = [(z + size * random.normal(size=z.shape)).astype(z.dtype) for _ in range(NUM_MOVES)]
+    return np.max([np.abs(score_at(move).numpy() - score) for move in moves], axis=0)
 
 
 def traced(flow, function):

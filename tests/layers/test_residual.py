@@ -247,6 +247,10 @@ def test_inverse_is_exact(shape, dtype, coefficient, error):
     assert max_difference(inverse(found, context)[0], z) <= 0.2 * error
 
 
+def widened(values):
+    return tf.nest.map_structure(lambda value: tf.cast(value, tf.float64), values)
+
+
 def test_a_precise_chain_hands_on_float64():
     chain, twin = (
         Chain(
@@ -275,8 +279,14 @@ def test_a_precise_chain_hands_on_float64():
         errors.append(max_difference(found, x))
     assert errors[0] > 1e-5
     assert errors[1] < 2e-6
-    exact_z, exact_log_det = twin.inverse_and_log_det(tf.cast(x, tf.float64), context)
-    np.testing.assert_allclose(z, exact_z, rtol=1e-7, atol=1e-7)
+    # Kernels are normalised in float32, where every processor rounds a little differently, and a z
+    # of that size shows it. With the same kernels and context only the rounding of z is left.
+    for block, other in zip(chain.layers, twin.layers, strict=True):
+        if isinstance(block, ResidualBlock):
+            values = widened(block.network.parameters())
+            other.network.parameters = lambda training, values=values: values
+    exact_z, exact_log_det = twin.inverse_and_log_det(*widened((x, narrow)))
+    np.testing.assert_allclose(z, exact_z, rtol=2**-24, atol=1e-12)
     np.testing.assert_allclose(log_det, exact_log_det, rtol=1e-4)
     np.testing.assert_allclose(inverse_log_det, -exact_log_det, rtol=1e-4)
     z, _ = chain.inverse_and_log_det(x, narrow, training=True)

@@ -4,11 +4,14 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from zoo_copies import copy_of, edit_metadata, edit_recipe, replace_weights
 
 import tfflows
 import zoo
-from zoo.verification import Check, Verification
+from tfflows.layers import AffineCoupling
+from tfflows.networks import MLP
+from zoo.verification import SCORE_LIMIT, TOLERANCE, Check, Verification, _check_score
 
 SERVED = ["log_prob.log_prob", "score.score", "encode.z", "decode.x", "sample.x"]
 SERVED += ["sample.log_prob", "interpolate.x", "anomaly.log_prob", "anomaly.p_value"]
@@ -100,3 +103,41 @@ def test_outcome_of_checks():
     assert [check.ok for check in (good, bad, left_out, nan)] == [True, False, True, False]
     assert Verification("x", (good, left_out)).ok
     assert not Verification("x", (good, bad)).ok
+
+
+def kinked_flow():
+    """A flow whose one hidden unit is on its kink where x_0 = 1, and reference tensors there."""
+    coupling = AffineCoupling(MLP(2, hidden=(1,)), "half")
+    flow = tfflows.Flow(coupling, event_shape=(2,))
+    hidden, output = coupling.conditioner.hidden_0, coupling.conditioner._output
+    hidden.kernel.assign([[1.0]])
+    hidden.bias.assign([-1.0])
+    output.kernel.assign([[0.5, 0.01]])
+    x = np.array([[1.0, 2.0], [0.0, 1.0]], "float32")
+    # What another processor found, whose roundings put x_0 on the other side.
+    other = tf.constant(x) + [[1e-6, 0.0], [0.0, 0.0]]
+    published = {"x": x, "z": flow.encode(other).numpy(), "score.score": flow.score(other).numpy()}
+    return flow, published, flow.score(x).numpy(), flow.encode(x).numpy()
+
+
+def test_a_score_may_jump_at_a_kink():
+    flow, published, score, z = kinked_flow()
+    flow.transform.conditioner._output.kernel.assign([[0.003, 0.0]])
+    published["score.score"] = flow.score(published["x"] + [[1e-6, 0.0], [0.0, 0.0]]).numpy()
+    check = _check_score(flow, published, flow.score(published["x"]).numpy(), z)
+    assert check.deviation > 1e-3 > TOLERANCE
+    assert check.ok
+    # Where no unit is near its kink the tolerance is that of all others.
+    published["score.score"][1] += 1e-3
+    assert not _check_score(flow, published, flow.score(published["x"]).numpy(), z).ok
+
+
+def test_no_kink_excuses_a_wrong_score():
+    flow, published, score, z = kinked_flow()
+    check = _check_score(flow, published, score, z)
+    assert check.tolerance == pytest.approx(SCORE_LIMIT) and not check.ok
+    flow.transform.conditioner._output.kernel.assign([[0.003, 0.0]])
+    right = flow.score(published["x"]).numpy()
+    published["score.score"] = right
+    assert _check_score(flow, published, right, z).ok
+    assert not _check_score(flow, published, 1.01 * right, z).ok

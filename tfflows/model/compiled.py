@@ -59,7 +59,7 @@ class CompiledCalls:
         with self._lock:
             if key not in self._functions:
                 self._functions[key] = _traced(function, specs, settings)
-        traced = self._functions[key]
+            traced = self._functions[key]
         given = [value for value in (*rows, *others) if value is not None]
         # Beside two tapes, or a persistent one, TensorFlow would make gradients of the gradients of
         # all loops, which takes minutes.
