@@ -349,7 +349,8 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
             if context.shape.rank == (0 if self.num_classes else 1):
                 context = tf.repeat(context[tf.newaxis], n, axis=0)
         context = self.layer_context(context, tf.TensorSpec((n, *self.transform.latent_shape)))
-        numbers = tf.constant(n), as_dtype(temperature, self.compute_dtype), stateless_seed(seed)
+        temperature = as_dtype(temperature, self.compute_dtype)
+        numbers = tf.constant(n, tf.int32), temperature, stateless_seed(seed)
         return self._compiled(self._drawn, (context,), numbers, log_dets=log_dets)
 
     def _drawn(self, context, n, temperature, seed, log_dets):

@@ -76,6 +76,22 @@ def test_run_eagerly_switches_it_off(counting):
     assert Counting.calls == 4
 
 
+def test_functions_that_run_eagerly_are_not_traced(counting):
+    tf.config.run_functions_eagerly(True)
+    try:
+        for calls in (1, 2):
+            counting.log_prob(np.zeros([3, 2]))
+            assert Counting.calls == calls
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def test_a_number_of_samples_of_numpy_shares_the_trace(counting):
+    counting.sample(1)
+    counting.sample(np.int64(2))
+    assert Counting.calls == 1
+
+
 def test_within_a_function_nothing_is_called(counting):
     function = tf.function(lambda x: counting.log_prob(x) + counting.log_prob(x))
     graph = function.get_concrete_function(tf.zeros([3, 2])).graph
@@ -125,6 +141,37 @@ def test_a_persistent_tape_gives_a_jacobian():
     np.testing.assert_allclose(
         flow.base.log_prob(z) + log_det, flow.log_prob(x), rtol=1e-4, atol=1e-4
     )
+
+
+def test_a_persistent_tape_that_watches_weights_alone(counting):
+    weight = counting.transform.layers[0].weight
+    with tf.GradientTape(persistent=True) as tape:
+        loss = tf.reduce_sum(counting.log_prob(np.ones([3, 2], "float32")))
+    # Of -log_scale - exp(-2 log_scale) / 2, at 0, three times.
+    np.testing.assert_allclose(tape.gradient(loss, weight.value), [0.0, 0.0], atol=1e-6)
+    counting.log_prob(np.ones([3, 2], "float32"))
+    assert Counting.calls == 2  # the trace, and what was called as it is
+
+
+def test_threads_that_differentiate_at_once():
+    flow = build_flow("residual_flow", size=0.3)
+    x = tf.constant(draw_points(flow, 3))
+    found, start = [None] * 4, threading.Barrier(4)
+
+    def call(i):
+        start.wait()
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(flow.log_prob(x))
+        found[i] = tape.gradient(loss, x).numpy()
+
+    threads = [threading.Thread(target=call, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for gradient in found:
+        np.testing.assert_allclose(gradient, flow.score(x), rtol=1e-4, atol=1e-4)
 
 
 def test_errors_are_the_sentences_of_eager_mode():

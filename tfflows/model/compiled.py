@@ -6,17 +6,21 @@ import threading
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from tensorflow.python.eager.context import context as eager_context
 from tensorflow.python.ops.gradients_util import PossibleTapeGradientTypes
+from tensorflow.python.ops.resource_variable_ops import variable_accessed
 
-_HIGHER_ORDER = 2
+# What TensorFlow's tapes may ask of a call: nothing, gradients, or gradients of gradients.
+_NONE, _HIGHER_ORDER = 0, 2
 
 
 class CompiledCalls:
     """Functions of tensors, each traced once a kind of input and then kept.
 
     A kind is what tensors are given, their dtypes and event shapes, and the settings; the size of
-    the batch is none of it. Gradients go through, threads may call at once, and within a
-    `tf.function`, a replica or the scope of a strategy the function is called as it is.
+    the batch is none of it. Gradients go through, and threads may call at once. The function is
+    called as it is within a `tf.function`, a replica or the scope of a strategy, and where
+    `is_off` or `tf.config.run_functions_eagerly` says so.
 
     Args:
         is_off: tells at each call whether functions shall be called as they are, after all.
@@ -50,45 +54,70 @@ class CompiledCalls:
         Raises:
             ValueError, ...: what the function raises in eager mode.
         """
-        inline = not tf.executing_eagerly() or tf.distribute.has_strategy()
-        if inline or self._is_off():
+        if not tf.executing_eagerly() or self._is_inline():
             return function(*rows, *others, **settings)
         specs = (*(_spec(row, free=True) for row in rows), *(_spec(o, free=False) for o in others))
-        key = (function, specs, tuple(sorted(settings.items())))
-        # Two threads that trace would not harm each other, but do the work twice.
-        with self._lock:
-            if key not in self._functions:
-                self._functions[key] = _traced(function, specs, settings)
-            traced = self._functions[key]
-        given = [value for value in (*rows, *others) if value is not None]
-        # Beside two tapes, or a persistent one, TensorFlow would make gradients of the gradients of
-        # all loops, which takes minutes.
-        if PossibleTapeGradientTypes([*given, *traced.captured_inputs]) == _HIGHER_ORDER:
-            return function(*rows, *others, **settings)
+        # A trace keeps the device that it was made under.
+        device = eager_context().device_name
+        key = (function, specs, device, tuple(sorted(settings.items())))
+        traced = self._functions.get(key)
+        if traced is None:
+            # Two threads that trace would not harm each other, but do the work twice.
+            with self._lock:
+                traced = self._functions.get(key)
+                if traced is None:
+                    traced = self._functions[key] = _Traced(function, specs, settings)
         try:
-            return traced(*given)
+            result = traced([value for value in (*rows, *others) if value is not None])
         except tf.errors.InvalidArgumentError:
-            # A graph has no sentences with numbers in them: eager mode says what is wrong.
-            return function(*rows, *others, **settings)
+            result = None
+        # A graph has no sentences with numbers in them: eager mode says what is wrong.
+        return function(*rows, *others, **settings) if result is None else result
 
     def clear(self):
         """Forget all traces, after a change that they would not see."""
         with self._lock:
             self._functions.clear()
 
+    def _is_inline(self):
+        eager = self._is_off() or tf.config.functions_run_eagerly()
+        return eager or tf.distribute.has_strategy()
+
+
+class _Traced:
+    """A function as a graph."""
+
+    def __init__(self, function, specs, settings):
+        def of_given(*given):
+            given = iter(given)
+            arguments = [None if spec is None else next(given) for spec in specs]
+            return function(*arguments, **settings)
+
+        given = [spec for spec in specs if spec is not None]
+        self._graph = tf.function(of_given, autograph=False).get_concrete_function(*given)
+        self._has_gradient = False
+        self._lock = threading.Lock()
+
+    def __call__(self, given):
+        """What the function returns, or `None` where the graph is not to be used."""
+        for variable in self._graph.graph.variables:
+            variable_accessed(variable)  # so that tapes watch it before they are asked
+        kind = PossibleTapeGradientTypes([*given, *self._graph.captured_inputs])
+        if kind == _HIGHER_ORDER:
+            # Beside two tapes, or a persistent one, TensorFlow would make gradients of the
+            # gradients of all loops, which takes minutes.
+            return None
+        if kind == _NONE or self._has_gradient:
+            return self._graph(*given)
+        # The first call beside a tape adds to the graph what its gradient needs.
+        with self._lock:
+            result = self._graph(*given)
+            self._has_gradient = True
+        return result
+
 
 def _spec(value, free):
     if value is None:
         return None
-    shape = value.shape[:1].rank and free
-    return tf.TensorSpec([None, *value.shape[1:]] if shape else value.shape, value.dtype)
-
-
-def _traced(function, specs, settings):
-    def of_given(*given):
-        given = iter(given)
-        arguments = [None if spec is None else next(given) for spec in specs]
-        return function(*arguments, **settings)
-
-    given = [spec for spec in specs if spec is not None]
-    return tf.function(of_given, autograph=False).get_concrete_function(*given)
+    shape = value.shape
+    return tf.TensorSpec([None, *shape[1:]] if free and shape.rank else shape, value.dtype)
