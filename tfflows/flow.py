@@ -40,8 +40,8 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
     and, for images, `bits_per_dim`.
 
     In plain Python `log_prob`, `score`, `sample`, `sample_and_log_prob`, `encode` and `decode` run
-    compiled; `flow.run_eagerly = True` switches that off. What they have traced does not see it when
-    attributes of layers are replaced; new values of weights it does.
+    compiled; `flow.run_eagerly = True` switches that off. What was traced sees new values of
+    weights, but no new attributes of layers.
 
     Everywhere else a tensor of floats is a point of the continuous space (for images
     [0, 2**num_bits) per pixel), and a tensor of integers is an image that is dequantised first,
