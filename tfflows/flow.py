@@ -191,7 +191,7 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
         x, _ = self.continuous(x, seed)
         z = self._run("encode", x, context, log_dets=False)
-        return require_finite(z, f"The z of {self.name} should be finite (is x in its support?)")
+        return self.require_finite_z(z)
 
     @_not_converted
     def decode(self, z, context=None):
@@ -323,6 +323,10 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         return config
 
     # Helpers.
+
+    def require_finite_z(self, z):
+        """Latents themselves, if they are finite; see `tfflows.checks.values`."""
+        return require_finite(z, f"The z of {self.name} should be finite (is x in its support?)")
 
     def require_finite(self, log_prob):
         """Log-densities themselves, if they are finite; see `tfflows.checks.values`."""

@@ -2,8 +2,8 @@
 
     python tools/golden_files.py [NAME ...]
 
-The files that are there were written by tfflows 0.1.0 (commit c3e18de, which spells a name below in
-another way), and tests load them from now on: never write them anew. The script is for families
+The files that are there were written by tfflows 0.1.0 (commit c3e18de, which spells names below in
+other ways), and tests load them from now on: never write them anew. The script is for families
 that have none yet, and skips the others.
 """
 
@@ -25,6 +25,8 @@ from tfflows.layers import (
     Chain,
     ContinuousLayer,
     Conv1x1,
+    Exact,
+    Hutchinson,
     LearnedPrior,
     Logit,
     Permutation,
@@ -34,13 +36,15 @@ from tfflows.layers import (
     Reverse,
     Scale,
     Standardize,
+    Truncated,
 )
 from tfflows.networks import MLP, LipschitzNetwork, ResidualMLP, TimeDependentMLP
+from tfflows.ode import DormandPrince, RungeKutta4
 
 FOLDER = Path(__file__).parent.parent / "tests" / "golden"
 SMOOTH = {"hidden": (6, 6), "activation": "tanh"}  # whose gradients have no kinks
 GLOW = {"levels": 2, "width": 4, "prior_width": 4, "num_bits": 5}
-ROUGH = {"solver": "rk4", "num_steps": 4}
+ROUGH = {"solver": RungeKutta4(steps=4)}
 
 
 def _chain():
@@ -67,8 +71,9 @@ def _chain():
 def _equations():
     network = TimeDependentMLP(3, hidden=(5,))
     contraction = LipschitzNetwork((6,), coefficient=0.7)
-    block = ResidualBlock(contraction, {"kind": "truncated", "terms": 4}, "exact")
-    return tfflows.Flow(Chain([ContinuousLayer(network, rtol=1e-6, atol=1e-6), block]), (3,))
+    block = ResidualBlock(contraction, Truncated(terms=4), Exact())
+    continuous = ContinuousLayer(network, solver=DormandPrince(1e-6, 1e-6))
+    return tfflows.Flow(Chain([continuous, block]), (3,))
 
 
 def _flow_matching():
@@ -146,16 +151,14 @@ CASES = {
         (2,),
         num_blocks=2,
         hidden=(5,),
-        rtol=1e-6,
-        atol=1e-6,
-        training_tolerance=1e-3,
+        solver=DormandPrince(1e-6, 1e-6, training=DormandPrince(1e-3, 1e-3)),
         context_dim=1,
     ),
-    "ffjord_rk4": lambda: tfflows.FFJORD(
-        (3,), hidden=(5,), kinetic_energy=0.1, jacobian_norm=0.2, trace="rademacher", **ROUGH
-    ),
+    "ffjord_rk4": lambda: tfflows.FFJORD((3,), hidden=(5,), trace=Hutchinson(), **ROUGH),
     "ffjord_image": lambda: tfflows.FFJORD((4, 4, 1), levels=1, hidden=(3,), num_bits=4, **ROUGH),
-    "ffjord_precise": lambda: tfflows.FFJORD((2,), hidden=(5,), precise=True, rtol=1e-8, atol=1e-8),
+    "ffjord_precise": lambda: tfflows.FFJORD(
+        (2,), hidden=(5,), precise=True, solver=DormandPrince(1e-8, 1e-8)
+    ),
     "ffjord_matching": _flow_matching,
     "chain": _chain,
     "equations": _equations,

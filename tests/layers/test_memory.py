@@ -7,7 +7,7 @@ import tensorflow as tf
 from cases import build_flow, context_matrix, draw_context, draw_data, draw_points
 
 import tfflows
-from tfflows.layers import AffineCoupling, Chain, Hutchinson, MultiScale
+from tfflows.layers import AffineCoupling, Chain, Hutchinson, MultiScale, Stack
 from tfflows.networks import MLP
 from tfflows.ode import RungeKutta4
 
@@ -27,9 +27,13 @@ def gradients(flow, x, context):
     return tape.gradient(loss, [*sources, *weights], unconnected_gradients="zero")
 
 
-def inner_chains(flow):
-    chains = [part for part in flow.transform._flatten_layers() if isinstance(part, Chain)]
-    return [c for c in chains if not any(isinstance(p, (Chain, MultiScale)) for p in c.layers)]
+def innermost(flow):
+    """The stacks, and the chains that contain no others."""
+    parts = flow.transform._flatten_layers()
+    chains = [part for part in parts if isinstance(part, Chain)]
+    outer = (Chain, MultiScale, Stack)
+    chains = [chain for chain in chains if not any(isinstance(p, outer) for p in chain.layers)]
+    return [*chains, *(part for part in parts if isinstance(part, Stack))]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +47,7 @@ def test_all_gradients_are_those_of_stored_activations(name, is_graph):
     expected = gradients(flow, x, context)
     for mode in MODES:
         flow.memory = mode
-        assert {chain.memory for chain in inner_chains(flow)} == {mode}
+        assert {chain.memory for chain in innermost(flow)} == {mode}
         found = (tf.function(gradients) if is_graph else gradients)(flow, x, context)
         for a, b in zip(found, expected, strict=True):
             scale = np.max(np.abs(b)) + 1e-3

@@ -51,9 +51,9 @@ def cost_and_error(solver, training):
 
 
 def test_dormand_prince_solves_each_equation_with_its_own_tolerance():
-    fine, rough = DormandPrince(1e-9, 1e-9), DormandPrince(1e-3, 1e-3)
+    fine, rough = DormandPrince(1e-7, 1e-7), DormandPrince(1e-3, 1e-3)
     most, adjoint, error, gradient_error = cost_and_error(fine, False)
-    assert error < 1e-7 and gradient_error < 1e-6 and adjoint < most
+    assert error < 1e-5 and gradient_error < 1e-4 and adjoint < most
     # As fine as the solve itself.
     same = dataclasses.replace(fine, adjoint=fine)
     assert cost_and_error(same, False)[1] > adjoint

@@ -356,7 +356,7 @@ def test_what_the_settings_become(tmp_path):
     model = MODELS["additive_classes"]
     flow = converted(save(tmp_path / "glow.ckpt", make_variables(model)), model, name="mine")
     config = flow.get_config()
-    assert (config["levels"], config["steps"], config["width"]) == (2, [2, 2], [8, 8])
+    assert (config["levels"], config["steps"], config["width"]) == (2, 2, 8)
     assert (config["coupling"], config["permutation"]) == ("additive", "conv1x1")
     assert config["event_shape"] == [8, 8, 3] and config["num_classes"] == 4
     assert config["num_bits"] == 8 and config["name"] == "mine"

@@ -20,7 +20,12 @@ def test_residual_blocks_are_audited():
         return tfflows.ResidualFlow((3,), evaluation=evaluation, **settings)
 
     flow = make(Truncated(terms=1))
-    randomize(flow)
+    # Blocks of large log-dets: linear ones near -c.
+    for block in flow.blocks:
+        first, last = block.network.layers
+        first.kernel.assign(5 * np.eye(3, 8, dtype="float32"))
+        first.bias.assign(np.full(8, 4.0, "float32"))
+        last.kernel.assign(-5 * np.eye(8, 3, dtype="float32"))
     found = diagnose(flow, points())
     audit = tfflows.evaluate.lipschitz(flow)
     assert [bound["certified"] for bound in found["lipschitz"]] == [b.certified for b in audit]
@@ -33,7 +38,7 @@ def test_residual_blocks_are_audited():
     series = make(Truncated(terms=1, samples=500))
     series.set_weights(flow.get_weights())
     bias = float(np.mean(series.log_prob(x, seed=1) - exact.log_prob(x)))
-    assert abs(bias) > 0.01
+    assert abs(bias) > 0.1
     assert found["log_det"]["bias"] == pytest.approx(bias, abs=5 * found["log_det"]["bias_error"])
 
     text = rows(found)

@@ -98,7 +98,8 @@ class Signatures:
         return self.flow.require_finite(log_prob)
 
     def _encoded(self, x, context):
-        return self.flow.encode_pass(*self._pass(x, context, log_dets=False))
+        z = self.flow.encode_pass(*self._pass(x, context, log_dets=False))
+        return self.flow.require_finite_z(z)
 
     def _decoded(self, z, context):
         return self.flow.decode_pass(*self._pass(z, context, log_dets=False))

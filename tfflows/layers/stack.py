@@ -48,7 +48,7 @@ class Stack(InvertibleLayer):
         >>> sorted(tuple(weight.shape) for weight in stack.weights)
         [(3, 2, 8), (3, 4), (3, 8), (3, 8, 4)]
         >>> stack.steps[1].layers[0].conditioner.hidden_0.kernel.shape
-        (2, 8)
+        TensorShape([2, 8])
     """
 
     def __init__(self, layer: InvertibleLayer, n: int, memory: str = "store", **kwargs):

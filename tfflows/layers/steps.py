@@ -34,9 +34,7 @@ class StepView(KerasSaveable):
         """The one view of a layer at a step: Keras knows what it has saved by its identity."""
         views = stack.views[index]
         if id(layer) not in views:
-            # Keras names what it saves after its class.
-            kind = type(type(layer).__name__, (StepView,), {"__doc__": StepView.__doc__})
-            views[id(layer)] = kind(stack, index, layer)
+            views[id(layer)] = _view_of(type(layer))(stack, index, layer)
         return views[id(layer)]
 
     def is_a(self, kind: type) -> bool:
@@ -89,6 +87,12 @@ class StepView(KerasSaveable):
         self._layer.load_own_variables(store)
         for weight in _own_weights(self._layer):
             self._stack.set_weight_of(self._index, weight, weight.value)
+
+
+@functools.cache
+def _view_of(kind: type) -> type[StepView]:
+    """The class of views of layers of a class, of its name: Keras names what it saves after it."""
+    return type(kind.__name__, (StepView,), {"__doc__": StepView.__doc__})
 
 
 class StepWeight:
