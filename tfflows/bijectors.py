@@ -7,6 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.view import LayerBijector
@@ -27,7 +28,7 @@ class BijectorLayer(InvertibleLayer):
 
     Raises:
         ValueError: if the function does not return a bijector, or one that changes the
-            event shape.
+            event shape, or for one with variables within a `tfflows.layers.Stack`.
 
     Example:
         >>> @keras.saving.register_keras_serializable(package="example")
@@ -55,6 +56,11 @@ class BijectorLayer(InvertibleLayer):
             raise ValueError(
                 f"BijectorLayer takes bijectors that keep the shape of the event, but {bijector} "
                 f"maps {event_shape} to {found}."
+            )
+        if bijector.variables and in_stateless_scope():
+            raise ValueError(
+                f"BijectorLayer '{self.name}' has tf.Variables of TFP's, which a Stack cannot "
+                "replace by those of each step; put as many BijectorLayers into a Chain."
             )
         self._event_ndims = len(event_shape)
         self._wrapped = bijector

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from cases import max_difference, randomize
 
 import tfflows
+from tfflows.bijectors import BijectorLayer
 from tfflows.layers import (
     ActNorm,
     AffineCoupling,
@@ -259,6 +261,10 @@ BAD = {
     "no layer": (lambda: Stack(keras.layers.Dense(2), 2), "takes an InvertibleLayer, but found"),
     "no steps": (lambda: Stack(Reverse(), 0), "n of at least 1, but found 0"),
     "memory": (lambda: Stack(Reverse(), 2, "keep"), "memory must be one of"),
+    "a chain's own mode": (
+        lambda: Stack(Chain([Reverse()], memory="invert"), 2),
+        "takes the memory mode of its steps .* give it to the Stack",
+    ),
     "dtype": (lambda: Stack(Reverse(dtype="float64"), 2), "float32, but its layer .* float64"),
 }
 
@@ -273,6 +279,12 @@ def test_bad_arguments_are_refused(name):
 def test_a_layer_that_changes_the_shape_is_refused():
     with pytest.raises(ValueError, match=r"keep the shape .* maps \(2, 2, 4\) to \(4, 4, 1\)"):
         Stack(Squeeze(), 2).build((None, 2, 2, 4))
+
+
+def test_variables_that_cannot_be_stacked_are_refused():
+    layer = BijectorLayer(lambda shape: tfp.bijectors.Scale(tf.Variable(tf.ones(shape))))
+    with pytest.raises(ValueError, match="Stack cannot replace .* BijectorLayers into a Chain"):
+        Stack(layer, 2).build((None, 3))
 
 
 def test_a_built_layer_is_refused():

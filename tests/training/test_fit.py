@@ -142,5 +142,5 @@ def test_predict_and_summary(capsys):
     )
     flow.summary()
     printed = capsys.readouterr().out
-    assert "stack (Stack)" in printed
+    assert "(Stack)" in printed
     assert f"{flow.count_params():,}" in printed

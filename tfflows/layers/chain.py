@@ -206,7 +206,8 @@ def set_memory_mode(layer: InvertibleLayer, memory: str):
             f"memory={memory!r} calls the networks twice, but found dropout ('{dropouts[0]}'), "
             "which would not be the same in both calls; use memory='store'."
         )
-    for part in parts:
+    # A stack goes by its own mode, not by that of the chain that its steps have in common.
+    for part in layer._flatten_layers():
         is_innermost = isinstance(part, Chain) and not any(map(_is_composite, part.layers))
         if isinstance(part, Stack) or is_innermost:
             part.memory = memory

@@ -36,8 +36,8 @@ class Stack(InvertibleLayer):
             `tfflows.layers.Chain`.
 
     Raises:
-        ValueError: if the layer is none, was built or changes the event's shape, if n is below 1,
-            or for an unknown `memory`.
+        ValueError: if the layer is none, was built, changes the event's shape or has a memory mode
+            of its own, if n is below 1, or for an unknown `memory`.
 
     Example:
         >>> coupling = tfflows.layers.AffineCoupling(tfflows.networks.MLP(4, hidden=(8,)), "half")
@@ -67,6 +67,12 @@ class Stack(InvertibleLayer):
                 f"Stack computes in {self.compute_dtype}, but its layer '{layer.name}' has dtype "
                 f"{layer.compute_dtype}; give both the same dtype."
             )
+        for part in layer._flatten_layers():
+            if getattr(part, "memory", "store") != "store":
+                raise ValueError(
+                    f"Stack takes the memory mode of its steps as its own argument, but found "
+                    f"memory={part.memory!r} in '{part.name}'; give it to the Stack."
+                )
         self.n = int(n)
         # As it is now, without weights.
         self._layer_config = keras.saving.serialize_keras_object(layer)
