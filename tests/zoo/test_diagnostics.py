@@ -39,7 +39,7 @@ def test_residual_blocks_are_audited():
     series.set_weights(flow.get_weights())
     bias = float(np.mean(series.log_prob(x, seed=1) - exact.log_prob(x)))
     assert abs(bias) > 0.1
-    # Traces of nearly linear blocks hardly vary, which leaves a few roundings of two sums in float32.
+    # Traces of nearly linear blocks hardly vary, which leaves roundings of two sums in float32.
     allowed = 5 * found["log_det"]["bias_error"] + 2**-20 * abs(bias)
     assert found["log_det"]["bias"] == pytest.approx(bias, abs=allowed)
 
