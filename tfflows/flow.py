@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfflows.checks.values import as_dtype, require_finite
+from tfflows.checks.values import as_dtype, require_dtype, require_finite
+from tfflows.distributions.bases import Base
 from tfflows.distributions.dequantization import VariationalDequantizer
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.passes import Pass
 from tfflows.model.compiled import CompiledCalls
-from tfflows.model.config import arguments_of, as_json
+from tfflows.model.config import FlowConfig
 from tfflows.model.fitting import FlowFitting
 from tfflows.model.inputs import FlowInputs
+from tfflows.model.sampling import FlowSampling
 from tfflows.random.seeds import stateless_seed
 
 tfd = tfp.distributions
 
 # AutoGraph has nothing to convert here, and takes three times as long as the tracing itself.
 _not_converted = tf.autograph.experimental.do_not_convert
-_BASES = {"normal": tfd.Normal, "logistic": tfd.Logistic}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Flow(FlowInputs, FlowFitting, keras.Model):
+class Flow(FlowConfig, FlowInputs, FlowSampling, FlowFitting, keras.Model):
     """Normalizing flow: an exact density, a sampler and a Keras model.
 
         x = f(z), z ~ base
@@ -50,7 +50,8 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
     Args:
         transform: an `InvertibleLayer`, forward from the base to the data.
         event_shape: shape of one example, e.g. `(2,)` or `(28, 28, 1)`.
-        base: `"normal"` or `"logistic"`, the factorial standard distribution of z.
+        base: distribution of z, a `tfflows.distributions.Base`, `"normal"` or `"logistic"`; its
+            weights are trained with the flow.
         num_bits: for images, bits per pixel (1 to 8); `None` for other data.
         context_dim: size of the vector that a conditional flow is conditioned on.
         num_classes: number of class labels that a conditional flow is conditioned on; the context
@@ -79,17 +80,12 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         TensorShape([5])
     """
 
-    def __new__(cls, *args, **kwargs):
-        flow = super().__new__(cls, *args, **kwargs)
-        flow._arguments = arguments_of(cls.__init__, args, kwargs)
-        return flow
-
     def __init__(
         self,
         transform: InvertibleLayer,
         event_shape: Sequence[int],
         *,
-        base: str = "normal",
+        base: str | Base = "normal",
         num_bits: int | None = None,
         context_dim: int | None = None,
         num_classes: int | None = None,
@@ -100,41 +96,9 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
     ):
         # Keras would cast the inputs under a global low-precision policy.
         super().__init__(dtype=dtype, **kwargs)
-        if base not in _BASES:
-            raise ValueError(f"base must be one of {sorted(_BASES)}, but found {base!r}.")
-        if num_bits is not None and num_bits not in range(1, 9):
-            raise ValueError(f"num_bits must be an integer from 1 to 8, but found {num_bits!r}.")
-        if context_dim is not None and num_classes is not None:
-            raise ValueError(
-                f"Give context_dim or num_classes, but not both; found {context_dim} and "
-                f"{num_classes}."
-            )
-        for name, value in {"context_dim": context_dim, "num_classes": num_classes}.items():
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, but found {value}.")
-        if transform.compute_dtype != self.compute_dtype:
-            raise ValueError(
-                f"The flow's dtype is {self.compute_dtype}, but its transform has dtype "
-                f"{transform.compute_dtype}; give both the same dtype."
-            )
-        if isinstance(dequantizer, dict):
-            dequantizer = keras.saving.deserialize_keras_object(dequantizer)
-        if dequantizer is not None and num_bits is None:
-            raise ValueError("A dequantizer is for images, but num_bits is None.")
-        if dequantizer is not None and dequantizer.compute_dtype != self.compute_dtype:
-            raise ValueError(
-                f"The flow's dtype is {self.compute_dtype}, but its dequantizer has dtype "
-                f"{dequantizer.compute_dtype}; give both the same dtype."
-            )
-        self.event_shape = tuple(int(size) for size in event_shape)
-        self.base_name = base
-        self.num_bits = num_bits
-        self.context_dim = context_dim
-        self.num_classes = num_classes
+        require_dtype("transform", transform, dtype)
         self.transform = transform
-        self.dequantizer = dequantizer
-        if dequantizer is not None and not dequantizer.built:
-            dequantizer.build((None, *self.event_shape))
+        self._init_inputs(event_shape, num_bits, context_dim, num_classes, dequantizer)
         if not transform.built:
             context_size = context_dim or num_classes
             transform.build(
@@ -146,6 +110,7 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
                 f"The transform produces events of shape {transform.event_shape}, but the flow "
                 f"was given event_shape {self.event_shape}."
             )
+        self._init_base(base)
         self._compiled = CompiledCalls(lambda: self.run_eagerly)
         self._init_fitting(memory)
         self.built = True
@@ -201,31 +166,6 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
             raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")
         return self._run("decode", z, context, log_dets=False)
 
-    @_not_converted
-    def sample(self, n: int, temperature: float = 1.0, seed=None, context=None):
-        """Draw `[n, *event_shape]` samples, continuous values also for images.
-
-        Args:
-            n: number of samples.
-            temperature: factor on z, 1 for the density itself, below 1 for more typical samples.
-            seed: an integer (or a pair) for reproducible samples, the same in eager mode, in
-                `tf.function` and under XLA.
-            context: `[n, context_dim]` or labels `[n]`, or one context for all samples.
-
-        Raises:
-            ValueError: if n is below 1, the temperature negative, or the context does not fit.
-        """
-        return self._draw(n, temperature, seed, context, log_dets=False)[0]
-
-    @_not_converted
-    def sample_and_log_prob(self, n: int, temperature: float = 1.0, seed=None, context=None):
-        """`sample`, and the `log_prob` of what was drawn, `[n]`, from the same pass.
-
-        It is that of the flow itself, whatever the temperature; arguments and errors as for
-        `sample`.
-        """
-        return self._draw(n, temperature, seed, context, log_dets=True)
-
     # The same as passes: of checked values, within a graph or without.
 
     def log_prob_pass(self, x, call: Pass):
@@ -249,13 +189,6 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         return self.transform.forward_pass(z, call)[0]
 
     # TFP's side.
-
-    @property
-    def base(self):
-        """Distribution of z, a `tfd.Independent`."""
-        shape = self.transform.latent_shape
-        zeros = tf.zeros(shape, self.compute_dtype)
-        return tfd.Independent(_BASES[self.base_name](zeros, 1.0), len(shape))
 
     @property
     def bijector(self):
@@ -293,35 +226,6 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
         kwargs.setdefault("expand_nested", True)
         return super().summary(*args, **kwargs)
 
-    def get_config(self):
-        """The constructor's arguments, as JSON holds them."""
-        arguments = {name: as_json(value) for name, value in self._arguments.items()}
-        return {**arguments, **self._flow_config()}
-
-    @classmethod
-    def from_config(cls, config):
-        if "transform" in config:
-            transform = keras.saving.deserialize_keras_object(config["transform"])
-            config = {**config, "transform": transform}
-        return cls(**config)
-
-    def _flow_config(self):
-        """The hyper-parameters that every flow has."""
-        config = {
-            "event_shape": list(self.event_shape),
-            "base": self.base_name,
-            "num_bits": self.num_bits,
-            "context_dim": self.context_dim,
-            "num_classes": self.num_classes,
-            "dtype": self.compute_dtype,
-            "name": self.name,
-        }
-        if self.memory != "store":
-            config["memory"] = self.memory
-        if self.dequantizer is not None:
-            config["dequantizer"] = keras.saving.serialize_keras_object(self.dequantizer)
-        return config
-
     # Helpers.
 
     def require_finite_z(self, z):
@@ -342,32 +246,3 @@ class Flow(FlowInputs, FlowFitting, keras.Model):
     def _in_pass(self, value, context, seed, method, training, log_dets):
         call = Pass(context, training, seed, log_dets=log_dets)
         return getattr(self, f"{method}_pass")(value, call)
-
-    def _draw(self, n, temperature, seed, context, log_dets):
-        if not isinstance(n, (int, np.integer)) or n < 1:
-            raise ValueError(f"sample needs an integer n of at least 1, but found {n}.")
-        if not tf.is_tensor(temperature) and not temperature >= 0:
-            raise ValueError(f"sample needs a temperature of at least 0, but found {temperature}.")
-        if context is not None:
-            context = tf.convert_to_tensor(context)
-            if context.shape.rank == (0 if self.num_classes else 1):
-                context = tf.repeat(context[tf.newaxis], n, axis=0)
-        context = self.layer_context(context, tf.TensorSpec((n, *self.transform.latent_shape)))
-        temperature = as_dtype(temperature, self.compute_dtype)
-        numbers = tf.constant(n, tf.int32), temperature, stateless_seed(seed)
-        return self._compiled(self._drawn, (context,), numbers, log_dets=log_dets)
-
-    def _drawn(self, context, n, temperature, seed, log_dets):
-        z = self.draw_base(n, seed) * temperature
-        x, log_det = self.transform.forward_pass(z, Pass(context, log_dets=log_dets))
-        return x, self.base.log_prob(z) - log_det if log_dets else log_det
-
-    def draw_base(self, n, seed):
-        """n latents of the base, n a number or a scalar tensor."""
-        shape = (n, *self.transform.latent_shape)
-        random = {"seed": seed, "dtype": self.compute_dtype, "alg": "philox"}
-        if self.base_name == "normal":
-            return tf.random.stateless_normal(shape, **random)
-        # The generator draws multiples of eps from [0, 1), and the quantile of 0 is infinite.
-        random["minval"] = np.finfo(self.compute_dtype).eps / 4
-        return self.base.distribution.quantile(tf.random.stateless_uniform(shape, **random))

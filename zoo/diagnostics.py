@@ -30,7 +30,7 @@ def diagnose(flow, x, context=None) -> dict:
         points in the plane `"integral"` of the density, over three times the examples' range.
     """
     from tfflows.layers import ContinuousLayer, ResidualBlock
-    from tfflows.layers.chain import all_parts
+    from tfflows.layers.parts import all_parts
 
     x, context = x[:_NUM_POINTS], None if context is None else context[:_NUM_POINTS]
     kinds = {type(layer) for layer in all_parts(flow.transform)}
@@ -62,7 +62,7 @@ def _integral(flow, x) -> float:
 def _of_residual_blocks(flow, x, context) -> dict:
     from tfflows import evaluate
     from tfflows.layers import ResidualBlock
-    from tfflows.layers.base import layers_of_kind
+    from tfflows.layers.parts import layers_of_kind
 
     block = layers_of_kind(flow.transform, ResidualBlock)[0]
     found = {
@@ -99,7 +99,7 @@ def _in_float64(flow):
 
 def _solves(flow, x, context) -> dict:
     from tfflows.layers import ContinuousLayer, Costs, Pass
-    from tfflows.layers.base import layers_of_kind
+    from tfflows.layers.parts import layers_of_kind
     from tfflows.random import stateless_seed
 
     block = layers_of_kind(flow.transform, ContinuousLayer)[0]

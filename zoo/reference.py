@@ -14,7 +14,7 @@ from tfflows import export
 from tfflows.distributions.dequantization import quantize
 from tfflows.export.signatures import Signatures
 from tfflows.layers import ContinuousLayer
-from tfflows.layers.chain import all_parts
+from tfflows.layers.parts import all_parts
 
 NUM_EXAMPLES = 16
 NUM_LARGE_EXAMPLES = 4

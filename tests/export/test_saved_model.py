@@ -17,6 +17,7 @@ from tensorflow.python.framework import op_def_registry
 
 import tfflows
 from tfflows import export
+from tfflows.distributions import Logistic, Normal
 from tfflows.export import warmup
 from tfflows.export.signatures import SIGNATURES
 from tfflows.random import counter
@@ -234,9 +235,9 @@ def test_latents_of_samples_have_the_base_distribution_times_the_temperature(exp
     inputs = sample_inputs(flow, 1000)
     x = call(loaded, "sample", **inputs)["x"]
     z = flow.encode(x, inputs.get("context")).numpy() / inputs["temperature"][:, np.newaxis]
-    cdf = {"normal": scipy.stats.norm, "logistic": scipy.stats.logistic}[flow.base_name].cdf
+    cdf = {Normal: scipy.stats.norm, Logistic: scipy.stats.logistic}[type(flow.base_layer)].cdf
     assert scipy.stats.kstest(z.reshape(-1), cdf).pvalue > 0.01
-    if flow.base_name == "normal":
+    if isinstance(flow.base_layer, Normal):
         assert_close(z.astype(np.float32), counter.normal(inputs["seed"], z.shape[1]), 1e-3)
 
 

@@ -53,6 +53,15 @@ def require_range(x: tf.Tensor, size: int, message: str) -> tf.Tensor:
     return x
 
 
+def require_dtype(name: str, part, dtype: str):
+    """Raise `ValueError` unless a part of a flow, a Keras layer, computes in the flow's dtype."""
+    if part.compute_dtype != dtype:
+        raise ValueError(
+            f"The flow's dtype is {dtype}, but its {name} has dtype {part.compute_dtype}; give "
+            "both the same dtype."
+        )
+
+
 def as_dtype(value, dtype) -> tf.Tensor:
     """A number, array or tensor as a tensor of a dtype.
 

@@ -1,5 +1,21 @@
-"""Distributions around a flow: of the noise within pixels."""
+"""Distributions around a flow: of its latents, and of the noise within pixels."""
 
+from tfflows.distributions.bases import Base
 from tfflows.distributions.dequantization import VariationalDequantizer, dequantize, quantize
+from tfflows.distributions.levels import PerLevel
+from tfflows.distributions.mixtures import GaussianMixture
+from tfflows.distributions.standard import Logistic, Normal, StudentT
+from tfflows.distributions.wrapped import DistributionBase
 
-__all__ = ["VariationalDequantizer", "dequantize", "quantize"]
+__all__ = [
+    "Base",
+    "DistributionBase",
+    "GaussianMixture",
+    "Logistic",
+    "Normal",
+    "PerLevel",
+    "StudentT",
+    "VariationalDequantizer",
+    "dequantize",
+    "quantize",
+]

@@ -20,7 +20,7 @@ from tfflows.layers import (
     Roulette,
     Truncated,
 )
-from tfflows.layers.base import layers_of_kind
+from tfflows.layers.parts import layers_of_kind
 
 _ESTIMATORS = (
     Truncated(terms=5),

@@ -12,6 +12,7 @@ from tfflows.edit.latent import spherical_path
 from tfflows.flow import Flow
 from tfflows.layers import Pass
 from tfflows.random import counter
+from tfflows.random.noise import RowNoise
 
 # Inputs and outputs; a flow that is not conditional has no context.
 SIGNATURES = {
@@ -137,7 +138,8 @@ class Signatures:
     def _sample(self, seed, temperature, context=None):
         inputs = {"seed": seed, "temperature": temperature, "context": context}
         seed, temperature, context = self._checked(**inputs)
-        z = _latent(self.flow, seed, temperature)
+        noise = RowNoise(seed, self.flow.compute_dtype)
+        z = self.flow.base_layer.draw(noise, tf.cast(temperature, self.flow.compute_dtype))
         x, log_det = self.flow.transform.forward_pass(*self._pass(z, context, _zero_seeds(z)))
         return _outputs(x=x, log_prob=self.flow.base.log_prob(z) - log_det)
 
@@ -236,12 +238,3 @@ def _zero_seeds(rows):
 
 def _all_between(value, low, high):
     return tf.reduce_all((value >= low) & (value <= high))
-
-
-def _latent(flow, seed, temperature):
-    """One draw from the base a seed, times the temperature."""
-    shape = flow.transform.latent_shape
-    draw = counter.normal if flow.base_name == "normal" else counter.uniform
-    z = tf.cast(tf.reshape(draw(seed, math.prod(shape)), [-1, *shape]), flow.compute_dtype)
-    z = z if flow.base_name == "normal" else flow.base.distribution.quantile(z)
-    return z * tf.reshape(tf.cast(temperature, z.dtype), [-1] + [1] * len(shape))

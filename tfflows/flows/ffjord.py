@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks.settings import serialized
 from tfflows.checks.values import as_dtype
 from tfflows.flow import Flow
 from tfflows.flows.pixels import check_image, with_pixels
@@ -23,8 +22,8 @@ from tfflows.layers import (
     Squeeze,
     Trace,
 )
-from tfflows.layers.base import layers_of_kind
 from tfflows.layers.old_spellings import with_solver, with_traces
+from tfflows.layers.parts import layers_of_kind
 from tfflows.layers.paths import path_of
 from tfflows.layers.traces import checked_trace
 from tfflows.model.losses import NegativeLogLikelihood
@@ -208,11 +207,10 @@ class FFJORD(Flow):
     # Keras's side.
 
     def get_config(self):
-        config = {name: serialized(value) for name, value in self._hyper_parameters.items()}
         penalties = {
             name: value for name, value in self._default_loss.get_config().items() if value
         }
-        return {**config, **penalties, **self._flow_config()}
+        return {**super().get_config(), **penalties}
 
     @classmethod
     def from_config(cls, config):

@@ -142,7 +142,7 @@ class Glow(Flow):
 
     def _prior(self, shape: tuple[int, ...], dtype: str, level: int) -> list[InvertibleLayer]:
         """The latent end of a level: the prior of half of the channels, at level 0 of all."""
-        settings = self._arguments
+        settings = self._arguments.value
         is_network = settings["prior"] == "network"
         if level > 0 and is_network:
             return [factored_prior(shape[-1], settings["prior_width"], dtype)]
@@ -154,7 +154,7 @@ class Glow(Flow):
 
     def _steps(self, n: int, channels: int, width: int, dtype: str) -> list[InvertibleLayer]:
         """All steps of flow of a level, from the base to the data."""
-        if self._arguments["permutation"] != "shuffle":
+        if self._arguments.value["permutation"] != "shuffle":
             return repeated(self._step(channels, width, dtype), n, dtype)
         # No two of them have the same order.
         steps = [self._step(channels, width, dtype, step) for step in range(n)]
@@ -162,7 +162,7 @@ class Glow(Flow):
 
     def _step(self, channels: int, width: int, dtype: str, step: int = 0) -> list[InvertibleLayer]:
         """One step of flow, from the base to the data."""
-        settings = self._arguments
+        settings = self._arguments.value
         if settings["coupling"] == "additive":
             transformer = Shift()
         elif settings["log_scale_bound"] is None:

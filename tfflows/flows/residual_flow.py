@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import keras
 
-from tfflows.checks.settings import serialized
 from tfflows.flow import Flow
 from tfflows.flows.pixels import check_image, with_pixels
 from tfflows.flows.steps import repeated
@@ -25,8 +24,8 @@ from tfflows.layers import (
     Squeeze,
     Truncated,
 )
-from tfflows.layers.base import layers_of_kind
 from tfflows.layers.old_spellings import with_estimators
+from tfflows.layers.parts import layers_of_kind
 from tfflows.layers.residual import checked_estimator
 from tfflows.networks import LipschitzNetwork
 
@@ -186,10 +185,6 @@ class IResNet(Flow):
     def blocks(self) -> list[ResidualBlock]:
         """The residual blocks, base first."""
         return layers_of_kind(self.transform, ResidualBlock)
-
-    def get_config(self):
-        config = {name: serialized(value) for name, value in self._hyper_parameters.items()}
-        return {**config, **self._flow_config()}
 
     @classmethod
     def from_config(cls, config):

@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 from tfflows.layers.passes import Pass
-from tfflows.layers.steps import StepView
 
 
 class InvertibleLayer(keras.layers.Layer):
@@ -236,16 +235,6 @@ def first_estimator(layers) -> str | None:
     """The log-det estimator of the first layer that has one."""
     found = (layer.log_det_estimator for layer in layers)
     return next((estimator for estimator in found if estimator is not None), None)
-
-
-def layers_of_kind(layer: InvertibleLayer, kind: type[InvertibleLayer]) -> list:
-    """All layers of a kind within a layer, base first, those of a stack step by step."""
-    if isinstance(layer, kind) or (isinstance(layer, StepView) and layer.is_a(kind)):
-        return [layer]
-    # Those of a Stack, a Chain or a MultiScale.
-    found = (getattr(layer, name, None) for name in ("steps", "layers", "levels"))
-    parts = next((parts for parts in found if parts), [])
-    return [found for part in parts for found in layers_of_kind(part, kind)]
 
 
 def zero_log_det(x):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, first_estimator
 from tfflows.layers.memory import inverse_in_little_memory, require_memory_mode
+from tfflows.layers.parts import all_parts
 from tfflows.layers.passes import Pass
 from tfflows.layers.stack import Stack
 from tfflows.layers.steps import StepView
@@ -211,13 +212,6 @@ def set_memory_mode(layer: InvertibleLayer, memory: str):
         is_innermost = isinstance(part, Chain) and not any(map(_is_composite, part.layers))
         if isinstance(part, Stack) or is_innermost:
             part.memory = memory
-
-
-def all_parts(layer: InvertibleLayer) -> list[keras.layers.Layer]:
-    """The layer and all layers within it, of a stack those that its steps have in common."""
-    parts = layer._flatten_layers()
-    inner = [all_parts(part.template()) for part in parts if isinstance(part, Stack)]
-    return [*parts, *itertools.chain(*inner)]
 
 
 def _is_composite(layer: InvertibleLayer) -> bool:

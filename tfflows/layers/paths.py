@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tfflows.layers.base import InvertibleLayer, layers_of_kind
+from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.chain import Chain
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.multiscale import MultiScale
+from tfflows.layers.parts import layers_of_kind
 
 
 def path_of(

@@ -7,6 +7,8 @@ import inspect
 import keras
 import numpy as np
 
+from tfflows.layers.base import Untracked
+
 
 def arguments_of(constructor, args, kwargs) -> dict:
     """The arguments of a call by name, defaults included, and those of `**kwargs` among them.
@@ -42,3 +44,45 @@ def as_json(value):
     if hasattr(value, "get_config"):
         return keras.saving.serialize_keras_object(value)
     return value
+
+
+class FlowConfig:
+    """The part of `Flow` that says how to make it again.
+
+    It knows a flow's `event_shape`, `base_layer`, `num_bits`, `context_dim`, `num_classes`, `name`,
+    `memory`, `dequantizer` and `compute_dtype`.
+    """
+
+    def __new__(cls, *args, **kwargs):
+        flow = super().__new__(cls, *args, **kwargs)
+        # Layers among them are tracked where the constructor puts them.
+        flow._arguments = Untracked(arguments_of(cls.__init__, args, kwargs))
+        return flow
+
+    def get_config(self):
+        """The constructor's arguments, as JSON holds them."""
+        arguments = {name: as_json(value) for name, value in self._arguments.value.items()}
+        config = {
+            **arguments,
+            "event_shape": list(self.event_shape),
+            "base": self._base_name or as_json(self.base_layer),
+            "num_bits": self.num_bits,
+            "context_dim": self.context_dim,
+            "num_classes": self.num_classes,
+            "dtype": self.compute_dtype,
+            "name": self.name,
+        }
+        config.pop("memory", None)
+        if self.memory != "store":
+            config["memory"] = self.memory
+        if self.dequantizer is not None:
+            config["dequantizer"] = as_json(self.dequantizer)
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        """The flow that has this configuration."""
+        if "transform" in config:
+            transform = keras.saving.deserialize_keras_object(config["transform"])
+            config = {**config, "transform": transform}
+        return cls(**config)

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.checks.settings import serialized
-from tfflows.layers.base import Untracked, layers_of_kind
+from tfflows.layers.base import Untracked
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
+from tfflows.layers.parts import layers_of_kind
 from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss
 from tfflows.random.seeds import hashed_seed, replica_and_number
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks.values import require_finite, require_range
+from tfflows.checks.values import require_dtype, require_finite, require_range
 from tfflows.distributions.dequantization import dequantize, require_pixels
 from tfflows.random.seeds import stateless_seed
 
@@ -14,9 +14,33 @@ from tfflows.random.seeds import stateless_seed
 class FlowInputs:
     """The part of `Flow` that looks at data and contexts.
 
-    It knows a flow's `name`, `event_shape`, `num_bits`, `context_dim`, `num_classes`,
-    `dequantizer` and `compute_dtype`.
+    It knows a flow's `name` and `compute_dtype`.
     """
+
+    def _init_inputs(self, event_shape, num_bits, context_dim, num_classes, dequantizer):
+        if num_bits is not None and num_bits not in range(1, 9):
+            raise ValueError(f"num_bits must be an integer from 1 to 8, but found {num_bits!r}.")
+        if context_dim is not None and num_classes is not None:
+            raise ValueError(
+                f"Give context_dim or num_classes, but not both; found {context_dim} and "
+                f"{num_classes}."
+            )
+        for name, value in {"context_dim": context_dim, "num_classes": num_classes}.items():
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, but found {value}.")
+        if isinstance(dequantizer, dict):
+            dequantizer = keras.saving.deserialize_keras_object(dequantizer)
+        if dequantizer is not None and num_bits is None:
+            raise ValueError("A dequantizer is for images, but num_bits is None.")
+        self.event_shape = tuple(int(size) for size in event_shape)
+        self.num_bits = num_bits
+        self.context_dim = context_dim
+        self.num_classes = num_classes
+        self.dequantizer = dequantizer
+        if dequantizer is not None:
+            require_dtype("dequantizer", dequantizer, self.compute_dtype)
+            if not dequantizer.built:
+                dequantizer.build((None, *self.event_shape))
 
     @property
     def is_conditional(self) -> bool:

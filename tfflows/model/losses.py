@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from tfflows.checks.settings import Settings, as_value
-from tfflows.layers.base import layers_of_kind
 from tfflows.layers.continuous import ContinuousLayer
+from tfflows.layers.parts import layers_of_kind
 from tfflows.layers.passes import Pass
 from tfflows.layers.paths import path_of
 from tfflows.layers.solves import Costs

@@ -52,6 +52,34 @@ def threefry2x32(
     return x0, x1
 
 
+def integers(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
+    """Random bits as integers from 0 to 2**32 - 1, n for each seed.
+
+    Args:
+        seed: int64 `[batch, 2]`; see `uniform`.
+        n: numbers a row, at least 1.
+        stream: see `uniform`, which is a function of the same bits.
+
+    Returns:
+        uint32 `[batch, n]`; row i depends on seed[i] alone.
+
+    Raises:
+        ValueError: if the seeds are not int64 or not pairs.
+    """
+    seed = tf.convert_to_tensor(seed, tf.int64)
+    if not seed.shape.is_compatible_with([None, 2]):
+        raise ValueError(f"The seeds must be of shape ('batch', 2), but found {tuple(seed.shape)}.")
+    words = tf.bitcast(seed, tf.uint32)[..., tf.newaxis]
+    first, second = (tuple(tf.unstack(number, axis=1)) for number in tf.unstack(words, axis=1))
+    key = threefry2x32(first, second)
+    block = tf.range(math.ceil(n / 2), dtype=tf.int64)
+    counter = (
+        tf.cast(block, tf.uint32)[tf.newaxis],
+        tf.reshape(tf.cast(stream, tf.uint32), [1, 1]),
+    )
+    return tf.concat(threefry2x32(key, counter), axis=1)[:, :n]
+
+
 def uniform(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
     """Uniform random numbers in the open interval (0, 1), n for each seed.
 
@@ -79,18 +107,7 @@ def uniform(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
         >>> bool(tf.reduce_all(u[1:] == tfflows.random.counter.uniform(seed[1:], 5)))
         True
     """
-    seed = tf.convert_to_tensor(seed, tf.int64)
-    if not seed.shape.is_compatible_with([None, 2]):
-        raise ValueError(f"The seeds must be of shape ('batch', 2), but found {tuple(seed.shape)}.")
-    words = tf.bitcast(seed, tf.uint32)[..., tf.newaxis]
-    first, second = (tuple(tf.unstack(number, axis=1)) for number in tf.unstack(words, axis=1))
-    key = threefry2x32(first, second)
-    block = tf.range(math.ceil(n / 2), dtype=tf.int64)
-    counter = (
-        tf.cast(block, tf.uint32)[tf.newaxis],
-        tf.reshape(tf.cast(stream, tf.uint32), [1, 1]),
-    )
-    bits = tf.concat(threefry2x32(key, counter), axis=1)[:, :n]
+    bits = integers(seed, n, stream)
     # float32 rounds the largest words up to 1.
     return tf.minimum((tf.cast(bits, tf.float32) + 0.5) * 2.0**-32, 1 - 2.0**-24)
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfflows.evaluate import round_trip_error
 from tfflows.layers import ResidualBlock
-from tfflows.layers.base import layers_of_kind
+from tfflows.layers.parts import layers_of_kind
 
 
 class DivergedError(ValueError):

@@ -21,7 +21,7 @@ from tfflows import plots
 from tfflows.data import Dataset, Split
 from tfflows.flow import Flow
 from tfflows.layers import ResidualBlock
-from tfflows.layers.base import layers_of_kind
+from tfflows.layers.parts import layers_of_kind
 from tfflows.training.batches import distributed, in_parts, training_batches
 from tfflows.training.callbacks import (
     Backup,

@@ -1,0 +1,69 @@
+"""The contract of a base: the distribution of a flow's latent z."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfflows.random.noise import BatchNoise, RowNoise
+
+tfd = tfp.distributions
+
+
+class Base(keras.layers.Layer):
+    """Distribution of a latent z, `[*latent_shape]`, whose weights are trained with the flow.
+
+    A new base implements `distribution` and, if its weights depend on the shape, `build`. What is
+    drawn comes from a `noise` of `tfflows.random.noise`, so that one definition serves `sample` and
+    servers, whose rows have a seed each; without a `draw` of its own, TFP draws.
+
+    It computes in `dtype`, `"float32"` (the default) or `"float64"`, that of the flow.
+    """
+
+    def __init__(self, **kwargs):
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = "float32"
+        super().__init__(**kwargs)
+
+    def build(self, latent_shape: Sequence[int], part_shapes: Sequence | None = None):
+        """Make the weights.
+
+        Args:
+            latent_shape: event shape of z.
+            part_shapes: of the levels of an image flow, see `tfflows.layers.MultiScale`.
+        """
+        self.latent_shape = tuple(latent_shape)
+        self.built = True
+
+    @property
+    def distribution(self) -> tfd.Distribution:
+        """The distribution of one z, with its present weights."""
+        raise NotImplementedError(f"{type(self).__name__} has no distribution.")
+
+    def draw(self, noise: BatchNoise | RowNoise, temperature=1.0):
+        """One z a row of the noise, `[batch, *latent_shape]`.
+
+        Args:
+            noise: where the random numbers come from.
+            temperature: factor on the deviation of z from the centre of the distribution, a scalar
+                or `[batch]`.
+        """
+        return self._per_row(temperature) * noise.sample(self.distribution)
+
+    def _per_row(self, temperature):
+        temperature = tf.convert_to_tensor(temperature, self.compute_dtype)
+        return tf.reshape(temperature, [-1] + [1] * len(self.latent_shape))
+
+    def _rows(self, flat):
+        return tf.reshape(flat, [-1, *self.latent_shape])
+
+    @property
+    def _size(self):
+        return math.prod(self.latent_shape)
+
+    def _independent(self, distribution):
+        return tfd.Independent(distribution, len(self.latent_shape))
