@@ -140,7 +140,7 @@ def test_predict_and_summary(capsys):
     np.testing.assert_allclose(
         flow.predict((x, context), batch_size=4, verbose=0), flow.log_prob(x, context), rtol=1e-5
     )
-    flow.summary(line_length=120)
+    flow.summary()
     printed = capsys.readouterr().out
-    assert "(Stack)" in printed
+    assert "(Coupling)" in printed
     assert f"{flow.count_params():,}" in printed
