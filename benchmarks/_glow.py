@@ -87,15 +87,19 @@ def tfp(side, steps, width):
 
 
 def normflows(side, steps, width, bfloat16=False, channels_last=False):
-    """normflows' multi-scale flow, put together as in its example of Glow."""
+    """normflows' multi-scale flow, put together as in its example of Glow.
+
+    `width` may be one for each level, coarsest first.
+    """
     import normflows
     import torch
 
     bases, levels, merges = [], [], []
+    widths = [width] * LEVELS if isinstance(width, int) else width
     for i in range(LEVELS):
         channels = CHANNELS * 2 ** (LEVELS + 1 - i)
         blocks = [
-            normflows.flows.GlowBlock(channels, width, init_zeros=False) for _ in range(steps)
+            normflows.flows.GlowBlock(channels, widths[i], init_zeros=False) for _ in range(steps)
         ]
         levels.append([*blocks, normflows.flows.Squeeze()])
         if i > 0:

@@ -87,7 +87,7 @@ def run(module, names, tasks, args, seconds=math.inf):
 def prepare(worker, tasks, seconds):
     """Compile and warm up; what there is to say about the contender."""
     built = worker.ask("built")
-    first_step = worker.ask("train", 1)
+    first_step, memory = worker.ask("train", 1), {}
     for task, (_, count) in tasks.items():
         worker.ask(task, count, seconds)
         if task == "train":

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from cases import LAYERS, max_difference
 
+from tfflows.layers.parts import all_parts
+
 DIRECTIONS = {"z": "forward_and_log_det", "x": "inverse_and_log_det"}
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -96,6 +98,22 @@ def test_graph_of_unknown_batch_size_equals_eager(name, side):
         inputs = [value[batch]] if context is None else [value[batch], context[batch]]
         for found, wanted in zip(graph(*inputs), expected, strict=True):
             np.testing.assert_allclose(found, wanted[batch], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@every_layer
+@both_directions
+def test_xla_equals_eager(name, side):
+    case = LAYERS[name]
+    layer = case.build()
+    value, context = case.draw(side, layer, 7)
+    method = getattr(layer, DIRECTIONS[side])
+    if not all(part.supports_jit for part in all_parts(layer)):
+        pytest.skip("XLA does not have what the layer does, or would not end it.")
+    compiled = tf.function(method, autograph=False, jit_compile=True)
+    for found, expected in zip(compiled(value, context), method(value, context), strict=True):
+        scale = max(1, np.abs(expected).max())
+        assert max_difference(found, expected) <= case.tolerance * scale
 
 
 @every_layer
