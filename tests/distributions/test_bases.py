@@ -130,7 +130,7 @@ def test_temperature_scales_what_deviates(name):
         z = base.draw(noise).numpy()
         half, centre = base.draw(noise, 0.5).numpy(), base.draw(noise, 0.0).numpy()
         np.testing.assert_allclose(half - centre, 0.5 * (z - centre), rtol=1e-5, atol=1e-6)
-        per_row = base.draw(noise, np.array([1, 0, 1, 1, 1], "float32")).numpy()
+        per_row = base.draw(noise, np.array([[1], [0], [1], [1], [1]], "float32")).numpy()
         np.testing.assert_allclose(per_row[:3], [z[0], centre[1], z[2]], rtol=1e-6)
     if isinstance(base, GaussianMixture):
         assert all(np.any(np.all(row == base.means.numpy(), axis=1)) for row in centre)
@@ -213,6 +213,10 @@ def test_levels_have_bases_of_their_own(tmp_path):
     for i, cdf in ((0, scipy.stats.t(df[0]).cdf), (15, scipy.stats.norm.cdf)):
         for half in np.split(z[:, i], 2):
             assert scipy.stats.kstest(half, cdf).pvalue > 0.01
+
+    few = base.draw(noises(2)[1]).numpy()
+    factors = np.array([3.0] * 8 + [0.5] * 8, "float32")
+    np.testing.assert_allclose(base.draw(noises(2)[1], factors), few * factors, rtol=1e-6)
 
     flow.save(tmp_path / "flow.keras")
     loaded = keras.models.load_model(tmp_path / "flow.keras")

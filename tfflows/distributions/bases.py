@@ -49,14 +49,10 @@ class Base(keras.layers.Layer):
 
         Args:
             noise: where the random numbers come from.
-            temperature: factor on the deviation of z from the centre of the distribution, a scalar
-                or `[batch]`.
+            temperature: factor on the deviation of z from the centre of the distribution, a number,
+                or a tensor that broadcasts with z.
         """
-        return self._per_row(temperature) * noise.sample(self.distribution)
-
-    def _per_row(self, temperature):
-        temperature = tf.convert_to_tensor(temperature, self.compute_dtype)
-        return tf.reshape(temperature, [-1] + [1] * len(self.latent_shape))
+        return temperature * noise.sample(self.distribution)
 
     def _rows(self, flat):
         return tf.reshape(flat, [-1, *self.latent_shape])

@@ -76,7 +76,14 @@ class PerLevel(Base):
         return tfd.Blockwise([base.distribution for base in self.bases])
 
     def draw(self, noise, temperature=1.0):
-        drawn = [base.draw(noise.part(i), temperature) for i, base in enumerate(self.bases)]
+        sizes = [math.prod(base.latent_shape) for base in self.bases]
+        temperatures = tf.split(
+            temperature * tf.ones(sum(sizes), self.compute_dtype), sizes, axis=-1
+        )
+        drawn = [
+            base.draw(noise.part(i), own)
+            for i, (base, own) in enumerate(zip(self.bases, temperatures, strict=True))
+        ]
         return tf.concat(drawn, axis=-1)
 
     def get_config(self):

@@ -85,7 +85,7 @@ class GaussianMixture(Base):
             for weight in (self.means, self.log_scales)
         )
         deviation = tf.exp(scales) * self._rows(noise.normal(self._size))
-        return means + self._per_row(temperature) * deviation
+        return means + temperature * deviation
 
     def get_config(self):
         config = {"num_components": self.num_components, "spread": self.spread}

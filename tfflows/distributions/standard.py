@@ -29,7 +29,7 @@ class Normal(Base):
         return self._independent(tfd.Normal(tf.zeros(self.latent_shape, self.compute_dtype), 1))
 
     def draw(self, noise, temperature=1.0):
-        return self._per_row(temperature) * self._rows(noise.normal(self._size))
+        return temperature * self._rows(noise.normal(self._size))
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -53,7 +53,7 @@ class Logistic(Base):
 
     def draw(self, noise, temperature=1.0):
         uniform = self._rows(noise.uniform(self._size))
-        return self._per_row(temperature) * self.distribution.distribution.quantile(uniform)
+        return temperature * self.distribution.distribution.quantile(uniform)
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -111,7 +111,7 @@ class StudentT(Base):
     def draw(self, noise, temperature=1.0):
         u, v = (self._rows(part) for part in tf.split(noise.uniform(2 * self._size), 2, axis=1))
         radius = tf.sqrt(self.df * tf.math.expm1(-2 / self.df * tf.math.log(u)))
-        return self._per_row(temperature) * tf.cos(2 * math.pi * v) * radius
+        return temperature * tf.cos(2 * math.pi * v) * radius
 
     def get_config(self):
         return {**super().get_config(), "df": self.initial_df, "trainable": self.trainable}

@@ -139,7 +139,9 @@ class Signatures:
         inputs = {"seed": seed, "temperature": temperature, "context": context}
         seed, temperature, context = self._checked(**inputs)
         noise = RowNoise(seed, self.flow.compute_dtype)
-        z = self.flow.base_layer.draw(noise, tf.cast(temperature, self.flow.compute_dtype))
+        shape = [-1, *[1] * len(self.flow.transform.latent_shape)]
+        temperature = tf.reshape(tf.cast(temperature, self.flow.compute_dtype), shape)
+        z = self.flow.base_layer.draw(noise, temperature)
         x, log_det = self.flow.transform.forward_pass(*self._pass(z, context, _zero_seeds(z)))
         return _outputs(x=x, log_prob=self.flow.base.log_prob(z) - log_det)
 
