@@ -19,7 +19,7 @@ from pathlib import Path
 
 # By the first word of a contender's name; the first of these sets the number of threads.
 LIBRARIES = {
-    "tfflows": ("tensorflow", "keras", "tfflows"),
+    "tfflows": ("tensorflow", "keras", "tfflows.flow"),
     "TFP": ("tensorflow", "tf_keras", "tensorflow_probability"),
     "nflows": ("torch", "nflows.flows"),
     "zuko": ("torch", "zuko.flows"),

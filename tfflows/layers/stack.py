@@ -189,11 +189,18 @@ class Stack(InvertibleLayer):
 
     def adapt(self, x, context=None):
         x = self._checked(x, "x", Pass(context))
-        adapted = []
-        for index in reversed(range(self.n)):
-            with self.with_weights_of(index) as scope:
+
+        @tf.function(autograph=False)
+        def adapt_step(x, weights):
+            with self.with_weights_of(None, weights) as scope:
                 x = self.template().adapt(x, context)
-                adapted.insert(0, [scope.get_current_value(w) for w in self.variables_of_layer])
+            return x, [scope.get_current_value(weight) for weight in self.variables_of_layer]
+
+        adapted = []
+        unstacked = [tf.unstack(tf.convert_to_tensor(weight)) for weight in self.stacked]
+        for weights in reversed([*zip(*unstacked, strict=True)]):
+            x, weights = adapt_step(x, weights)
+            adapted.insert(0, weights)
         for array, values in zip(self.stacked, zip(*adapted, strict=True), strict=True):
             array.assign(tf.stack(values))
         return x

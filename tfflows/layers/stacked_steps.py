@@ -6,14 +6,13 @@ import tensorflow as tf
 
 from tfflows.layers.base import zero_log_det
 from tfflows.layers.passes import Pass
+from tfflows.layers.rows import Rows
 
 
 class StackedSteps:
     """The steps of a `Stack` in one pass.
 
-    Weights are handed to the layer that the steps have in common by `keras.StatelessScope`, and
-    come out of `tf.TensorArray`s: the gradient of indexing would make an array of all steps'
-    weights in each of them.
+    Weights are handed to the layer that the steps have in common by `keras.StatelessScope`.
 
     Attributes:
         state: places, among the stack's weights, of what layers may change in training, such as
@@ -68,7 +67,7 @@ class StackedSteps:
     def loop(self, method, value, indices, call=None, tensors=None, keep_inputs=False):
         """Result, log-det, states, and on request an array of the steps' inputs."""
         call = call or self._call
-        arrays = [_array_of(tensor) for tensor in tensors or self._tensors()]
+        rows = Rows(tensors or self._tensors(), self._stack.n)
         states = [_array_like(self._stack.stacked[i]) for i in self.state]
         inputs = tf.TensorArray(value.dtype, self._stack.n, element_shape=value.shape)
         shape = value.shape
@@ -76,8 +75,7 @@ class StackedSteps:
         def body(i, value, total, states, inputs):
             index = indices.start + indices.step * i
             inputs = inputs.write(index, value) if keep_inputs else inputs
-            weights = [array.read(index) for array in arrays]
-            value, log_det, state = self._step(method, value, call, index, weights)
+            value, log_det, state = self._step(method, value, call, index, rows.read(index))
             states = [array.write(index, s) for array, s in zip(states, state, strict=True)]
             return i + 1, tf.ensure_shape(value, shape), total + log_det, states, inputs
 
@@ -125,13 +123,13 @@ class StackedSteps:
     def _gradient(self, z, inputs, call, tensors, dz, d_log_det):
         """Gradients with respect to x, the context and the trainable weights."""
         trainable = self._places(trainable=True)
-        arrays = [_array_of(tensor) for tensor in tensors]
+        rows = Rows(tensors, self._stack.n)
         contexts = [] if call.context is None else [call.context]
         d_contexts = [tf.zeros_like(context) for context in contexts]
         d_weights = [_array_like(tensors[i]) for i in trainable]
 
         def body(i, h, dh, d_contexts, d_weights):
-            with self._scope(i, [array.read(i) for array in arrays]) as scope:
+            with self._scope(i, rows.read(i)) as scope:
                 own = [
                     scope.get_current_value(self._stack.variables_of_layer[k]) for k in trainable
                 ]
@@ -148,10 +146,6 @@ class StackedSteps:
         start = (tf.constant(0), z, dz, d_contexts, d_weights)
         *_, dx, d_contexts, d_weights = self._while(body, start)
         return (dx, *d_contexts, *(array.stack() for array in d_weights))
-
-
-def _array_of(tensor):
-    return _array_like(tensor).unstack(tensor)
 
 
 def _array_like(tensor):
