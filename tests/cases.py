@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -50,6 +51,18 @@ from tfflows.ode import RungeKutta4
 from tfflows.transformers import TRANSFORMERS
 
 tfb = tfp.bijectors
+
+
+SLOW = {
+    "continuous_context",
+    "continuous_image",
+    "ffjord_image",
+    "glow_convolution_prior",
+    "image_realnvp",
+    "iresnet_image",
+    "multiscale_context",
+    "residual_image",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -469,6 +482,12 @@ def draw_data(flow, n: int, seed: int = 0):
     if flow.num_bits is not None:
         return np.clip(3 * x + 4, 0, 2**flow.num_bits - 1).astype("uint8")
     return x.astype(flow.compute_dtype)
+
+
+def cases_of(registry) -> list:
+    """Names for `parametrize`, those that take longest marked slow."""
+    slow = pytest.mark.slow
+    return [pytest.param(name, marks=slow) if name in SLOW else name for name in registry]
 
 
 def max_difference(a, b) -> float:

@@ -52,6 +52,17 @@ TESTS = {
     for test in doctest.DocTestFinder().find(module, extraglobs=GLOBALS)
     if test.examples
 }
+SLOW = {  # several seconds each
+    "tfflows.edit.inpainting.inpaint",
+    "tfflows.export.formats.save",
+    "tfflows.export.saved_model.save",
+    "tfflows.flows.ffjord.FFJORD",
+    "tfflows.flows.hybrid.HybridClassifier",
+    "tfflows.model.losses.NegativeLogLikelihood",
+    "tfflows.serving.model.ServedModel",
+    "zoo.serving.export",
+    "zoo.verification.verify",
+}
 PUBLIC = {
     f"{module.__name__}.{name}": thing
     for module in MODULES
@@ -62,7 +73,9 @@ PUBLIC = {
 }
 
 
-@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in TESTS]
+)
 def test_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # examples may write files
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)

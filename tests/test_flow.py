@@ -9,6 +9,7 @@ from cases import (
     ERRORS,
     FLOWS,
     build_flow,
+    cases_of,
     context_matrix,
     draw_context,
     draw_data,
@@ -18,7 +19,7 @@ from cases import (
 
 import tfflows
 
-every_flow = pytest.mark.parametrize("name", FLOWS)
+every_flow = pytest.mark.parametrize("name", cases_of(FLOWS))
 
 
 def test_every_flow_that_is_known_has_a_case():

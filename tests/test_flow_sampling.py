@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import FLOWS, build_flow, draw_context, max_difference
+from cases import FLOWS, build_flow, cases_of, draw_context, max_difference
 
 
 def test_equal_seeds_give_equal_samples_and_others_differ():
@@ -31,7 +31,7 @@ def test_no_seed_draws_anew_at_each_call_of_a_graph():
     assert max_difference(sample(), sample()) > 1e-3
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("name", cases_of(FLOWS))
 def test_temperature_zero_is_the_decode_of_zeros(name):
     flow = build_flow(name)
     context = draw_context(flow, 3)

@@ -10,6 +10,7 @@ from cases import (
     FLOWS,
     LAYERS,
     build_flow,
+    cases_of,
     draw_context,
     draw_data,
     draw_points,
@@ -20,7 +21,7 @@ from cases import (
 import tfflows
 from tfflows.layers import Chain
 
-every_flow = pytest.mark.parametrize("name", FLOWS)
+every_flow = pytest.mark.parametrize("name", cases_of(FLOWS))
 
 
 @every_flow
@@ -62,6 +63,7 @@ def test_keras_file_and_weights_file(name, tmp_path):
         np.testing.assert_array_equal(again, sample)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["realnvp_classes", "generic"])
 def test_training_continues_where_it_was_saved(name, tmp_path):
     flow = FLOWS[name]("float32")

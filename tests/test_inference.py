@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from cases import build_flow, max_difference, softplus_chain
@@ -17,6 +18,7 @@ COVARIANCE = np.array([[1.0, 0.8], [0.8, 1.5]], "float32")
 TARGET = tfd.MultivariateNormalTriL(MEAN, np.linalg.cholesky(COVARIANCE))
 
 
+@pytest.mark.slow
 def test_neutra_hmc_finds_the_moments_of_the_target():
     # Any diffeomorphism leaves the target as it is; a wrong log-det would move it.
     flow = build_flow("realnvp", size=0.5)
@@ -44,6 +46,7 @@ def test_neutra_hmc_finds_the_moments_of_the_target():
     assert max_difference(np.cov(states.T), COVARIANCE) < 0.2
 
 
+@pytest.mark.slow
 def test_variational_inference_trains_the_weights():
     flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
     before = flow.get_weights()

@@ -175,6 +175,7 @@ def test_reconstruct(capsys, made):
     check_picture(capsys, made, "glow_reconstruct.png", images, labels)
 
 
+@pytest.mark.slow
 def test_inpaint(capsys, made):
     command = ["inpaint", "glow.keras", "a.png", "b.png", "--box", "1,2,4,7", "--n", "2"]
     assert main([*command, "--steps", "4", "--temperature", "0.5", "--seed", "6"]) == 0

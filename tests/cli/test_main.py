@@ -61,6 +61,7 @@ def error_of(capsys, *arguments) -> str:
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["entry", "file"])
 def test_sample(capsys, made, tmp_path, kind):
     command = ["sample", name_of(made, kind), "--n", "5", "--temperature", "0.5", "--seed", "3"]
@@ -178,6 +179,7 @@ def test_evaluate_data_whose_density_vanishes(capsys, made):
     assert "finite" in error_of(capsys, "evaluate", "tiny", "--data", data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["entry", "file"])
 def test_export(capsys, made, tmp_path, kind):
     assert main(["export", name_of(made, kind), "models", "--version", "2"]) == 0
@@ -188,6 +190,7 @@ def test_export(capsys, made, tmp_path, kind):
     np.testing.assert_allclose(served, zoo.load("tiny").log_prob(x), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_export_of_another_format(capsys, made, tmp_path):
     arguments = ["models", "--format", "litert"]
     assert main(["export", name_of(made, "file"), *arguments]) == 0

@@ -144,6 +144,7 @@ def test_attributes_stay_with_their_examples():
     assert (make().context_dim, make(labels=False).context_dim) == (None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_flips_are_new_in_each_pass_and_follow_from_the_seed(shuffle):
     d = photos()

@@ -68,6 +68,7 @@ def check(d, name):
         assert split.y.shape == (n,) and split.y[3] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_it_comes_from_the_data_folder_and_else_from_keras(name, tmp_path, monkeypatch):
     arrays = keras_arrays(name)

@@ -146,6 +146,7 @@ def test_parts_of_noise_are_independent():
         assert np.abs(correlations).max() < 4 / np.sqrt(N)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["student_t", "mixture", "distribution"])
 def test_flows_train_their_base_and_save_it(name, tmp_path):
     flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(4,), base=BASES[name]())
@@ -196,6 +197,7 @@ def make_glow(base):
     return tfflows.Glow((4, 4, 1), levels=2, steps=1, width=4, base=base)
 
 
+@pytest.mark.slow
 def test_levels_have_bases_of_their_own(tmp_path):
     base = PerLevel([StudentT(2.5, trainable=True), Normal()])
     flow = make_glow(base)

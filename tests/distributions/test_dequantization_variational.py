@@ -109,6 +109,7 @@ def test_density_of_float32_pixels_of_8_bits():
     np.testing.assert_allclose(wide.log_prob(noisy - np.float32(x), x, 8), log_q, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dequantizer", [None, made])
 def test_bound_and_importance_weighted_bound(dequantizer):
     layer = None if dequantizer is None else dequantizer()
@@ -136,6 +137,7 @@ def test_bound_and_importance_weighted_bound(dequantizer):
         assert abs(exact - below - gap) < 4 * found.standard_error + 0.3 * gap
 
 
+@pytest.mark.slow
 def test_training_closes_the_gap_that_uniform_noise_leaves():
     # The Gaussian's mean is where the pixels meet: its mass is at one end of either pixel.
     layer = VariationalDequantizer(width=8, num_couplings=2)
@@ -153,6 +155,7 @@ def test_training_closes_the_gap_that_uniform_noise_leaves():
     assert after.estimator == "variational dequantisation bound"
 
 
+@pytest.mark.slow
 def test_every_weight_gets_the_right_gradient():
     flow = toy_flow(made(size=0.5, num_couplings=4))
     x = IMAGES
@@ -174,6 +177,7 @@ def test_every_weight_gets_the_right_gradient():
         assert slope == pytest.approx(float(np.sum(gradient * direction)), rel=1e-4, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_equal_seeds_give_equal_noise_in_graph_and_xla(jit_compile):
     layer = made((3, 3, 1), dtype="float32")
@@ -221,6 +225,7 @@ def test_recipes_can_ask_for_it():
     assert "dequantizer" not in tiny_glow().get_config()
 
 
+@pytest.mark.slow
 def test_a_flow_fits_encodes_and_exports_with_it(tmp_path):
     flow = toy_flow(VariationalDequantizer(width=4, num_couplings=2, dtype="float64"))
     flow.compile(keras.optimizers.Adam(0.01))

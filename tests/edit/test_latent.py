@@ -238,6 +238,7 @@ def test_direction_of_a_flow_that_knows_the_class():
     np.testing.assert_allclose(moved[:, 0], expected, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [glow, realnvp, nice])
 def test_directions_of_deep_flows(make):
     flow, x = make(), pixels(9)
@@ -290,6 +291,7 @@ def test_reconstruction_from_all_levels_is_the_image(make):
     np.testing.assert_allclose(found, pixels(3) + 0.5, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [glow, realnvp])
 def test_reconstruction_keeps_the_coarse_and_draws_the_fine(make):
     flow = make()
@@ -335,6 +337,7 @@ def hole():
     return mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [glow, functools.partial(realnvp, levels=1), nice])
 def test_inpainting_raises_log_prob_and_keeps_the_known_pixels(make):
     flow, mask = make(), hole()
@@ -384,6 +387,7 @@ def test_noise_depends_on_the_seed_and_cools_down():
     assert 0 < spread[0.1] < spread[10.0]
 
 
+@pytest.mark.slow
 def test_masks_of_three_shapes_and_of_each_image():
     flow, x, mask = nice(), pixels(2), hole()
     whole = np.broadcast_to(mask[..., None], SHAPE)
@@ -413,6 +417,7 @@ def test_inpainting_under_a_context():
     assert np.abs(one - two).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_inpainting_is_traced_once(monkeypatch):
     calls = []
     call = ConvNetwork.call

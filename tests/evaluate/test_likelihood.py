@@ -218,6 +218,7 @@ def test_errors_of_a_good_flow_are_small():
     assert evaluate.log_det_error(flow, x, y) < 1e-5
 
 
+@pytest.mark.slow
 def test_estimated_log_dets_are_named_and_give_no_importance_weighted_bound():
     flow = tfflows.ResidualFlow(
         (2, 2, 1),

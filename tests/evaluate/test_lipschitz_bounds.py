@@ -40,6 +40,7 @@ def test_ascent_finds_where_slopes_are_steep():
     assert 0.89 < found.empirical <= found.certified < 0.901
 
 
+@pytest.mark.slow
 def test_audit_of_flows_in_the_registry():
     for name in ("residual_flow", "iresnet_image"):
         flow = build_flow(name)
@@ -51,6 +52,7 @@ def test_audit_of_flows_in_the_registry():
             assert block.name in str(found)
 
 
+@pytest.mark.slow
 def test_estimators_are_compared_with_the_exact_log_det():
     # The roulette has no variance with much larger coefficients.
     flow = tfflows.ResidualFlow((2,), num_blocks=2, hidden=(8,), coefficient=0.65)
@@ -71,6 +73,7 @@ def test_estimators_are_compared_with_the_exact_log_det():
     assert roulette.seconds > 0
 
 
+@pytest.mark.slow
 def test_report_of_a_conditional_image_flow():
     flow = build_flow("iresnet_image")
     x, context = draw_points(flow, 2), draw_context(flow, 2)

@@ -30,6 +30,7 @@ def glow(**settings):
     return flow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "classes", "variational"])
 def test_lines_of_an_image_flow(kind):
     settings = {
@@ -63,6 +64,7 @@ def test_lines_of_an_image_flow(kind):
     assert baseline.endswith(f": {evaluate.sliced_wasserstein(x, others)}")
 
 
+@pytest.mark.slow
 def test_samples_have_the_classes_of_the_images_that_they_are_compared_to(monkeypatch):
     flow = glow(num_classes=2)
     given = []
@@ -78,6 +80,7 @@ def test_samples_have_the_classes_of_the_images_that_they_are_compared_to(monkey
     np.testing.assert_array_equal(np.concatenate(given), DATA.test.y[rows])
 
 
+@pytest.mark.slow
 def test_the_train_split_is_compared_to_test_images():
     lines = list(evaluate.report(glow(), DATA, "train", num_samples=1))
     assert "(70 examples)" in lines[0]

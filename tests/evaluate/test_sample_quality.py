@@ -102,6 +102,7 @@ def blurred(images, times):
     return images
 
 
+@pytest.mark.slow
 def test_grows_with_noise_contrast_and_blur():
     noise = np.random.default_rng(2).normal(size=(2, 150, 28, 28, 1))
     real, images = smooth_images(150, 0) + 10 * noise[0], smooth_images(150, 1) + 10 * noise[1]

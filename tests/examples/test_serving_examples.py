@@ -53,6 +53,7 @@ def signatures(tmp_path_factory):
     yield loaded.signatures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [path.stem for path in REQUESTS.glob("*.json")])
 def test_requests_are_answered_row_by_row(signatures, name):
     request = request_of(name)

@@ -56,6 +56,7 @@ def run(path, format, name, inputs):
     return {port.get_any_name(): value for port, value in model(inputs).items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FILES)
 @pytest.mark.parametrize("name", FLOWS)
 def test_models_answer_as_the_flow(name, format, tmp_path):
@@ -80,6 +81,7 @@ def test_models_answer_as_the_flow(name, format, tmp_path):
         np.testing.assert_allclose(found[output], expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FILES)
 def test_unsupported_operations_are_named(format, tmp_path):
     flow = tfflows.ResidualFlow(event_shape=(3,), num_blocks=1, hidden=(4,))
@@ -88,6 +90,7 @@ def test_unsupported_operations_are_named(format, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
     flow = randomized(FLOWS["vector"]())
 

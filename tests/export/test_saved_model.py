@@ -194,6 +194,7 @@ def test_metadata_is_served_too(exported):
     assert found.tolist() == [expected] * 2
 
 
+@pytest.mark.slow
 def test_a_server_without_keras_and_tfp_computes_the_same(export_once):
     paths = []
     for name in FLOWS:
@@ -365,6 +366,7 @@ def test_bad_inputs_are_errors_on_a_server(name, signature, inputs, message, exp
         call_as_a_server(path, signature, **inputs)
 
 
+@pytest.mark.slow
 def test_bad_inputs_are_errors_in_a_c_program(predict, export_once, tmp_path):
     _, path, _ = export_once("vector")
     good = {"x": np.ones([2, 3], "float32")}

@@ -89,6 +89,7 @@ def test_estimates_are_unbiased_and_of_their_own_row(name):
     assert np.all(np.abs(np.corrcoef(estimates) - np.eye(3)) < 4.5 / math.sqrt(n))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["roulette", "rademacher"])
 def test_log_prob_is_a_function_of_x(name):
     flow, _ = flows_of(name)
@@ -105,6 +106,7 @@ def test_log_prob_is_a_function_of_x(name):
     np.testing.assert_allclose(again, drawn["log_prob"], rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["roulette", "rademacher"])
 def test_exports_have_both(name, tmp_path):
     flow, exact = flows_of(name)

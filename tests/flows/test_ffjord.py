@@ -25,6 +25,7 @@ def gaussian(n, dims=2, seed=0):
     return np.random.default_rng(seed).normal(size=(n, dims)).astype("float32")
 
 
+@pytest.mark.slow
 def test_likelihood_training_lowers_the_loss_and_logs_the_cost():
     flow = ffjord(num_blocks=2)
     x = draw_data(flow, 64)
@@ -39,6 +40,7 @@ def test_likelihood_training_lowers_the_loss_and_logs_the_cost():
     assert history["val_nll"][-1] == pytest.approx(-np.mean(flow.log_prob(x)), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_penalties_are_in_the_loss_and_in_the_logs():
     flow = ffjord()
     randomize(flow)
@@ -96,6 +98,7 @@ def test_flow_matching_has_its_optimum_at_the_data(num_blocks, monkeypatch):
     np.testing.assert_allclose(log_det, np.zeros(5), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_flow_matching_then_likelihood():
     flow = ffjord(context_dim=1)
     x, context = draw_data(flow, 256), gaussian(256, 1)
@@ -196,6 +199,7 @@ def test_the_default_trace_depends_on_the_size():
         assert (block.trace, block.training_trace) == (trace, training)
 
 
+@pytest.mark.slow
 def test_training_on_two_replicas_equals_one_device(two_replicas):
     def trained():
         keras.utils.set_random_seed(0)

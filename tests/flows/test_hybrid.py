@@ -41,6 +41,7 @@ def test_loss_is_that_of_the_formula():
     np.testing.assert_allclose(predicted["log_prob"], log_prob, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_fit_learns_both_and_saving_keeps_them(tmp_path):
     model = hybrid()
     x, y = labelled()
@@ -56,6 +57,7 @@ def test_fit_learns_both_and_saving_keeps_them(tmp_path):
         np.testing.assert_allclose(values, expected[name], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_data_set_of_pairs_is_taken_too():
     x, y = labelled()
     model = hybrid()

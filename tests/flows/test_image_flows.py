@@ -106,6 +106,7 @@ def test_realnvp_for_images_is_made_as_in_the_paper():
     assert widths == [8, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", [tfflows.Glow, tfflows.ImageRealNVP])
 def test_training_lowers_bits_per_dim_on_held_out_images(flow):
     keras.utils.set_random_seed(0)

@@ -80,6 +80,7 @@ def test_training_with_an_estimated_log_det(flow):
     )
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_one_device(two_replicas):
     def make():
         keras.utils.set_random_seed(0)
@@ -101,6 +102,7 @@ def test_two_replicas_equal_one_device(two_replicas):
         np.testing.assert_allclose(first, ours, rtol=1e-4, atol=1e-5, err_msg=theirs.path)
 
 
+@pytest.mark.slow
 def test_replicas_draw_different_noise(two_replicas):
     with two_replicas.scope():
         flow = tfflows.ResidualFlow((8,), num_blocks=1, hidden=(8,))

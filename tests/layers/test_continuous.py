@@ -62,6 +62,7 @@ def span_of(growth, interval):
     return end - start + growth * (end**2 - start**2) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("growth", "interval"), [(0.0, (0.0, 1.0)), (0.9, (-1.0, 0.4)), (0.9, (1.5, 0.7))]
 )
@@ -112,6 +113,7 @@ def linear_flow():
     return tfflows.Flow(linear(**GRADIENT_SETTINGS), (3,), dtype="float64")
 
 
+@pytest.mark.slow
 def test_gradient_to_weights_in_eager_mode():
     flow = linear_flow()
     with tf.GradientTape() as tape:
@@ -119,6 +121,7 @@ def test_gradient_to_weights_in_eager_mode():
     assert_is_the_gradient(tape.gradient(loss, flow.trainable_variables)[0])
 
 
+@pytest.mark.slow
 def test_gradient_to_weights_in_fit():
     flow = linear_flow()
     flow.compile(keras.optimizers.SGD(1.0))
@@ -126,6 +129,7 @@ def test_gradient_to_weights_in_fit():
     assert_is_the_gradient(A - flow.trainable_variables[0].numpy())
 
 
+@pytest.mark.slow
 def test_gradient_to_weights_after_a_saved_model_round_trip(tmp_path):
     flow = linear_flow()
     module = tf.Module()
@@ -143,6 +147,7 @@ def test_gradient_to_weights_after_a_saved_model_round_trip(tmp_path):
     assert_is_the_gradient(tape.gradient(loss, loaded.weights)[0])
 
 
+@pytest.mark.slow
 def test_gradient_to_value_and_context():
     """z' = A z + c from 0 to 1 ends at expm(A) z + A^-1 (expm(A) - I) c."""
     layer = linear(solver=dormand_prince(1e-6))
@@ -159,6 +164,7 @@ def test_gradient_to_value_and_context():
     np.testing.assert_allclose(of_context, direction @ of_source, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "shape"), [(TimeDependentMLP, (3,)), (TimeDependentConvNetwork, (4, 4, 2))]
 )
@@ -237,6 +243,7 @@ def test_noise_is_drawn_once_a_solve():
     assert len(np.unique(np.round(estimates, 6))) == 4  # the sign of all of e does not matter
 
 
+@pytest.mark.slow
 def test_seeds_decide_the_noise():
     layer, other, z = nonlinear(Hutchinson()), nonlinear(Hutchinson(), seed=1), draw(20, 3)
     estimate = graph(lambda layer, **keywords: layer.inverse_and_log_det(z, **keywords)[1])
@@ -338,6 +345,7 @@ def test_trajectory_is_the_path(solver):
             np.testing.assert_allclose(state, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_solver_of_training_is_for_training():
     z = draw(4, 3)
     expected = z @ scipy.linalg.expm(A * span_of(0.9, (0.0, 1.0))).T
@@ -359,6 +367,7 @@ def test_the_solver_of_training_is_for_training():
     assert max(errors[False, 1e-2], errors[True, None]) < 1e-6 < errors[True, 1e-2] < 1e-1
 
 
+@pytest.mark.slow
 def test_xla_computes_the_same():
     layer = linear(0.9, trace=Hutchinson(), solver=RungeKutta4(3))
 
@@ -420,6 +429,7 @@ def test_exact_trace_of_too_many_dimensions_is_refused_with_its_cost():
     ContinuousLayer(network, trace=Hutchinson("gaussian")).build((None, 784))
 
 
+@pytest.mark.slow
 def test_cap_on_evaluations():
     layer, z = stiff(solver=dormand_prince(1e-8, max_evaluations=50)), draw(2, 3)
     with pytest.raises(ValueError, match=r"its 50 evaluations of f .*stiff"):

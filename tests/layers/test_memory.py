@@ -36,6 +36,7 @@ def innermost(flow):
     return [*chains, *(part for part in parts if isinstance(part, Stack))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "is_graph"), [*((name, False) for name in FLOWS), ("glow_classes", True)]
 )
@@ -82,6 +83,7 @@ def test_backward_pass_reads_no_hidden_activation_of_the_inverse_pass():
     assert kept("invert") == kept("checkpoint") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["glow_additive", "realnvp_classes"])
 def test_fit_leads_to_the_same_weights(name):
     weights = {}
@@ -127,6 +129,7 @@ def test_bad_modes():
     assert flow.memory == "store"
 
 
+@pytest.mark.slow
 def test_the_backward_pass_knows_the_seed_of_the_noise():
     def make(memory):
         keras.utils.set_random_seed(0)
@@ -147,6 +150,7 @@ def test_the_backward_pass_knows_the_seed_of_the_noise():
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_backward_pass_meets_the_noise_of_training_again(monkeypatch):
     network = tfflows.networks.TimeDependentMLP(2, hidden=(4,))
     block = tfflows.layers.ContinuousLayer(network, solver=RungeKutta4(), trace=Hutchinson())

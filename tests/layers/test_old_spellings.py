@@ -167,6 +167,7 @@ SHARED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
 def test_flows_compute_the_same(name):
     config, make = FLOWS[name]
@@ -183,6 +184,7 @@ def test_flows_compute_the_same(name):
     assert [type(block) for block in old.blocks] == [type(block) for block in new.blocks]
 
 
+@pytest.mark.slow
 def test_penalties_of_a_flow_are_those_of_its_default_loss(tmp_path):
     flow = tfflows.FFJORD.from_config({**FLOWS["ffjord"][0], **SHARED})
     again = tfflows.FFJORD.from_config(flow.get_config())

@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import LAYERS, max_difference
+from cases import LAYERS, cases_of, max_difference
 
 from tfflows.layers.parts import all_parts
 
 DIRECTIONS = {"z": "forward_and_log_det", "x": "inverse_and_log_det"}
 
-every_layer = pytest.mark.parametrize("name", LAYERS)
+every_layer = pytest.mark.parametrize("name", cases_of(LAYERS))
 both_directions = pytest.mark.parametrize("side", DIRECTIONS)
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 

@@ -101,6 +101,7 @@ def standard_errors_off(found, expected):
     return np.abs(found.mean(1) - expected) / (found.std(1, ddof=1) / math.sqrt(found.shape[1]))
 
 
+@pytest.mark.slow
 @every_shape
 def test_roulette_is_unbiased_and_so_is_its_gradient(shape):
     layer = stretching_block(shape, 0.65)
@@ -114,6 +115,7 @@ def test_roulette_is_unbiased_and_so_is_its_gradient(shape):
     assert np.sum(standard_errors_off(found, wrong) > 4) >= 2
 
 
+@pytest.mark.slow
 @every_shape
 def test_truncated_series_has_the_bias_of_its_terms(shape):
     layer = stretching_block(shape, 0.65)
@@ -128,6 +130,7 @@ def test_truncated_series_has_the_bias_of_its_terms(shape):
     assert abs(truncated[0] - exact[0]) < estimator.bias_bound(math.prod(shape), 0.65)
 
 
+@pytest.mark.slow
 @every_shape
 def test_exact_log_det_and_its_gradient(shape):
     layer = stretching_block(shape, 0.9)
@@ -294,6 +297,7 @@ def test_a_precise_chain_hands_on_float64():
     assert max_difference(found, x) > 1e-5
 
 
+@pytest.mark.slow
 def test_gradients_through_a_precise_chain():
     blocks = [stretching_block((3,), 0.9, "float32") for _ in range(2)]
     chain = Chain(blocks, precise=True)

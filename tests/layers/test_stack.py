@@ -110,6 +110,7 @@ def test_gradients_are_those_of_a_chain(name, memory):
         assert max_difference(found, wanted) <= tolerance * float(tf.reduce_max(tf.abs(wanted)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["store", "checkpoint", "invert"])
 def test_xla_compiles_the_loop_and_its_gradient(memory):
     stack, _, x, context = stack_and_chain("coupling", memory)
@@ -237,6 +238,7 @@ def test_constants_are_written_out():
     np.testing.assert_allclose(concrete(x)[0], expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_fit_trains_a_stack_on_two_replicas_as_on_one(two_replicas):
     x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32") @ np.triu(np.ones([4, 4]))
 

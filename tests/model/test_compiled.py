@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import FLOWS, build_flow, draw_context, draw_points, max_difference
+from cases import FLOWS, build_flow, cases_of, draw_context, draw_points, max_difference
 
 import tfflows
 from tfflows.layers import Chain, InvertibleLayer, Scale, Stack
@@ -41,7 +41,7 @@ def relative(found, expected):
     return max_difference(found, expected) / max(1.0, float(tf.reduce_max(tf.abs(expected))))
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("name", cases_of(FLOWS))
 def test_values_are_those_of_eager_mode(name):
     flow = build_flow(name, size=0.3)
     x, context = draw_points(flow, 3), draw_context(flow, 3)
@@ -111,6 +111,7 @@ def test_new_weights_and_memory_modes_are_seen():
     assert float(flow.log_prob(x)[0]) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["realnvp_context", "glow", "residual_flow", "nice_image"])
 def test_an_outer_tape_sees_through(name):
     flow = build_flow(name, size=0.3)
@@ -153,6 +154,7 @@ def test_a_persistent_tape_that_watches_weights_alone(counting):
     assert Counting.calls == 2  # the trace, and what was called as it is
 
 
+@pytest.mark.slow
 def test_threads_that_differentiate_at_once():
     flow = build_flow("residual_flow", size=0.3)
     x = tf.constant(draw_points(flow, 3))
@@ -214,6 +216,7 @@ def test_copies_of_a_flow_that_was_called():
     np.testing.assert_allclose(clone.log_prob(x), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["realnvp_classes", "glow", "residual_flow"])
 def test_samples_come_with_their_log_prob(name):
     flow = build_flow(name, size=0.3)

@@ -32,6 +32,7 @@ def realnvp():
     return tfflows.RealNVP((2,), num_couplings=2, hidden=(4,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_fit_of_a_custom_flow_lowers_it_and_logs_what_it_measures(loss):
     flow = custom((0.0, 1.0), (0.2, 0.6))
@@ -163,6 +164,7 @@ def test_a_loss_of_ones_own(tmp_path):
     assert keras.models.load_model(tmp_path / "flow.keras").loss == Tempered(0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_compile_configuration_comes_back(loss, tmp_path):
     flow = custom()

@@ -50,6 +50,7 @@ def cost_and_error(solver, training):
     return evaluations, int(counts[0]), abs(float(end) - exact), abs(float(gradient) - exact)
 
 
+@pytest.mark.slow
 def test_dormand_prince_solves_each_equation_with_its_own_tolerance():
     fine, rough = DormandPrince(1e-7, 1e-7), DormandPrince(1e-3, 1e-3)
     most, adjoint, error, gradient_error = cost_and_error(fine, False)
@@ -64,6 +65,7 @@ def test_dormand_prince_solves_each_equation_with_its_own_tolerance():
     assert cost_and_error(rough, False)[0] < most / 3
 
 
+@pytest.mark.slow
 def test_runge_kutta_has_the_order_and_the_cost_that_it_says():
     evaluations, adjoint, error, _ = cost_and_error(RungeKutta4(80), True)
     assert evaluations == adjoint == 320

@@ -59,6 +59,7 @@ def test_replicas_draw_the_rows_of_one_batch(name, two_replicas):
     assert max_difference(*parts) > 1e-3
 
 
+@pytest.mark.slow
 def test_flow_matching_on_replicas_is_that_of_one_batch(two_replicas):
     with two_replicas.scope():
         flow = build_flow("ffjord", size=0.5)
@@ -86,6 +87,7 @@ def test_seeds_of_steps_differ():
     assert np.min(np.abs(np.diff(np.sort(sums[:, 1])))) > 100
 
 
+@pytest.mark.slow
 def test_a_run_has_fresh_noise_in_each_step_and_the_same_when_repeated():
     """The losses are those of the noise alone: the weights do not move."""
 

@@ -12,6 +12,7 @@ from tfflows.cli import main
 from tfflows.serving import app
 
 
+@pytest.mark.slow
 def test_serve_an_exported_folder_until_interrupted(served):
     command = [sys.executable, "-m", "tfflows.cli", "serve", served("points").path, "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -36,6 +37,7 @@ def test_serve_an_exported_folder_until_interrupted(served):
     assert process.returncode == 0 and out == "" and "Traceback" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["entry", "file"])
 def test_names_are_exported_first(served, kind, tmp_path, monkeypatch, capsys):
     """What the server gets is a model of that name, and no file of it is left."""

@@ -10,6 +10,7 @@ from tfflows.export.signatures import Signatures
 NUM_REQUESTS = 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["images", "labels", "points"])
 def test_spoilt_requests_get_right_answers_or_sentences(served, name):
     server = served(name)

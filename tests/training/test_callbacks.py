@@ -57,6 +57,7 @@ def test_sample_grid_draws_every_so_often_and_at_the_end(tmp_path, monkeypatch):
     assert all(settings == drawn[0] for settings in drawn)
 
 
+@pytest.mark.slow
 def test_tensorboard_gets_curves_and_pictures(tmp_path):
     pytest.importorskip("tensorboard")
     flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
@@ -87,6 +88,7 @@ def test_tensorboard_gets_histograms_of_latents(tmp_path):
     assert (buckets[0, 0], buckets[-1, 1]) == pytest.approx((z.min(), z.max()), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_residual_flow_tells_its_bound(tmp_path):
     recipe = tiny_recipe(flow="ResidualFlow", config={"num_blocks": 2, "hidden": [8]}, epochs=2)
     flow = train(recipe, tmp_path, tiny_data(), lambda line: None)

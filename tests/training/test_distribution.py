@@ -18,6 +18,7 @@ def no_cluster(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{}")
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one_device_does(two_replicas, tmp_path):
     recipe, data = tiny_recipe(ema_momentum=0.9), tiny_data()
     one = train(recipe, tmp_path / "one", data, silent)

@@ -169,6 +169,7 @@ def test_one_of_two_workers_diverges_and_both_start_again(tmp_path, table):
     assert_equal_runs(tmp_path / "run", tmp_path / "slow")
 
 
+@pytest.mark.slow
 def test_full_disk(tmp_path, unbroken):
     """The quota is one of the size of files; log and pictures are below it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -225,6 +226,7 @@ def truncate(path):
     path.write_bytes(content[: len(content) // 2])
 
 
+@pytest.mark.slow
 def test_truncated_backups(tmp_path, unbroken):
     second, third = stopped_after_epoch_3(tmp_path)
     truncate(third)
@@ -240,6 +242,7 @@ def test_truncated_backups(tmp_path, unbroken):
         train(RECIPE, tmp_path / "again", tiny_data(), silent)
 
 
+@pytest.mark.slow
 def test_an_exploding_loss_rewinds(tmp_path, monkeypatch):
     """A weight is set to a value, in the middle of the third epoch, that is finite but wild."""
     spoilt = []
@@ -269,6 +272,7 @@ def test_an_exploding_loss_rewinds(tmp_path, monkeypatch):
     assert float(flow.transform.layers[-1].mean[0]) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_batch_that_is_not_finite_ends_the_run(tmp_path, monkeypatch, unbroken, value):
     """What the data hold is no reason to rewind; without that batch the run goes on."""

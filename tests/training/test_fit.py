@@ -55,6 +55,7 @@ def test_sample_weights_weigh_the_loss():
     assert result["nll"] == pytest.approx((nll[0] + 3 * nll[7]) / 4, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["realnvp", "realnvp_classes"])
 def test_arrays_pairs_and_data_sets_train_alike(name):
     results = []

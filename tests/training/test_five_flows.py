@@ -24,6 +24,7 @@ def of_two_workers(tmp_path_factory):
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
 def test_one_device_two_replicas_and_two_workers_agree(name, two_replicas, of_two_workers):
     one = trained(name, tf.distribute.get_strategy())

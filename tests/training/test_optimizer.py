@@ -27,6 +27,7 @@ def trained(optimizer):
     return flow.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_equals_keras(settings):
     expected = trained(keras.optimizers.AdamW(0.01, **settings))
@@ -40,6 +41,7 @@ def test_equals_keras(settings):
         assert found.dtype == bool or max_difference(found, start) > 1e-3 or not found.size > 2
 
 
+@pytest.mark.slow
 def test_equals_keras_on_two_replicas(two_replicas):
     # Clipped, which Keras does to each replica's part of the gradient.
     settings = {"global_clipnorm": 0.1, "epsilon": 0.1}
@@ -50,6 +52,7 @@ def test_equals_keras_on_two_replicas(two_replicas):
         np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_learning_rate_schedule_and_config():
     schedule = keras.optimizers.schedules.CosineDecay(0.01, 8)
     optimizer = FusedAdamW(schedule, weight_decay=0.1)

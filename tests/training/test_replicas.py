@@ -16,6 +16,7 @@ def trained(flow, x, context=None):
     return flow, fitted.history, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"num_classes": 3}], ids=["vector", "classes"])
 def test_training_on_two_replicas_equals_one_device(settings, two_replicas):
     def make():

@@ -50,6 +50,7 @@ def check(folder, flow, data):
     assert mean_nll(flow, data.validation) == pytest.approx(min(losses), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_sigkill_in_the_middle_of_an_epoch(tmp_path):
     RECIPE.to_file(tmp_path / "recipe.json")
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tmp_path)]
@@ -73,6 +74,7 @@ def test_sigkill_in_the_middle_of_an_epoch(tmp_path):
     assert int(flow.optimizer.iterations) == 4 * 5
 
 
+@pytest.mark.slow
 def test_best_is_not_overwritten_by_a_worse_epoch_after_resuming(tmp_path):
     data = tiny_data(validation_bend=-1)
 
@@ -91,6 +93,7 @@ def test_best_is_not_overwritten_by_a_worse_epoch_after_resuming(tmp_path):
 
 # Each epoch of this data is better than all before it, so it writes weights twice: the best ones,
 # and those to resume from.
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [3, 4])
 def test_killed_while_weights_are_written(tmp_path, monkeypatch, call):
     data, calls = tiny_data(), []

@@ -36,6 +36,7 @@ def test_stretches_that_do_not_fit(steps):
         WarmupHoldDecay(1.0, 100, *steps)
 
 
+@pytest.mark.slow
 def test_the_moving_average_is_what_is_kept(tmp_path, monkeypatch):
     raw = []
 
@@ -58,6 +59,7 @@ def test_the_moving_average_is_what_is_kept(tmp_path, monkeypatch):
     assert read_log(tmp_path)[-1]["val_nll"] == pytest.approx(found, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_only_training_images_are_flipped(tmp_path, monkeypatch):
     asked = {}
     module = sys.modules["tfflows.training.train"]

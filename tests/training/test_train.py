@@ -35,6 +35,7 @@ def finished(tmp_path_factory):
     return folder / "run", recipe, flow, tfflows.data.load(recipe.data), lines
 
 
+@pytest.mark.slow
 def test_files_of_a_run(finished):
     folder, recipe, _, _, lines = finished
     names = {path.name for path in folder.iterdir()}
@@ -152,6 +153,7 @@ def test_batch_larger_than_the_training_split(tmp_path):
         train(tiny_recipe(batch_size=1000), tmp_path, tiny_data(), silent)
 
 
+@pytest.mark.slow
 def test_conditional_recipe_learns_from_the_labels(tmp_path):
     data = tiny_data()
     flow = train(tiny_recipe(conditional=True, epochs=4), tmp_path, data, silent)
@@ -165,6 +167,7 @@ def test_conditional_recipe_on_points_in_the_plane(tmp_path):
     assert flow.num_classes == 2
 
 
+@pytest.mark.slow
 def test_conditional_images(tmp_path):
     recipe = tiny_recipe(flow="NICE", conditional=True, epochs=2, batch_size=48)
     flow = train(recipe, tmp_path, tiny_images(), silent)
@@ -176,6 +179,7 @@ def test_conditional_images(tmp_path):
     assert (tmp_path / "samples.png").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_training_that_diverges_is_not_taken_for_finished(tmp_path, jit_compile):
     recipe, lines = tiny_recipe(learning_rate=1e30, jit_compile=jit_compile), []
@@ -190,6 +194,7 @@ def test_training_that_diverges_is_not_taken_for_finished(tmp_path, jit_compile)
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken_epoch", [0, 1])
 def test_a_loss_that_is_not_finite_rewinds(tmp_path, monkeypatch, broken_epoch):
     """A weight is spoilt in the middle of an epoch; the next start trains to the end."""
@@ -218,6 +223,7 @@ def test_a_loss_that_is_not_finite_rewinds(tmp_path, monkeypatch, broken_epoch):
     assert all(np.all(np.isfinite(weight)) for weight in flow.get_weights())
 
 
+@pytest.mark.slow
 def test_an_epoch_of_several_passes_is_as_many_of_one(tmp_path):
     data = tiny_data()
     train(tiny_recipe(epochs=6), tmp_path / "short", data, silent)
@@ -228,6 +234,7 @@ def test_an_epoch_of_several_passes_is_as_many_of_one(tmp_path):
     assert [row["val_nll"] for row in long] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_pretraining_hands_its_best_weights_on(tmp_path):
     recipe = tiny_recipe(
         flow="FFJORD",
@@ -253,6 +260,7 @@ def test_a_pretraining_hands_its_best_weights_on(tmp_path):
     assert "loss" in lines[1] and "validation nll" in lines[1]
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_leads_to_the_same_weights(tmp_path):
     settings = {"epochs": 2, "warmup_steps": 3, "ema_momentum": 0.9, "global_clipnorm": 1.0}
     weights, logs = [], []
@@ -272,6 +280,7 @@ def test_gradients_are_not_accumulated_on_several_replicas(tmp_path, two_replica
         train(recipe, tmp_path, tiny_data(), silent, two_replicas)
 
 
+@pytest.mark.slow
 def test_float16_networks_with_a_scaled_loss(tmp_path):
     recipe = tiny_recipe(precision="mixed_float16", ema_momentum=0.9, global_clipnorm=10.0)
     flow = train(recipe, tmp_path, tiny_data(), silent)
@@ -283,6 +292,7 @@ def test_float16_networks_with_a_scaled_loss(tmp_path):
         assert row["val_nll"] == pytest.approx(expected["val_nll"], abs=0.02)
 
 
+@pytest.mark.slow
 def test_drift_of_inverted_activations_is_logged_and_ends_inversion(tmp_path, monkeypatch):
     recipe, lines = tiny_recipe(memory="invert"), []
     flow = train(recipe, tmp_path / "good", tiny_data(), lines.append)

@@ -1,6 +1,7 @@
 """What weight decay touches, from one step of training with and without it."""
 
 import numpy as np
+import pytest
 from training_runs import silent, tiny_data, tiny_recipe
 
 from tfflows.training import Recipe, train
@@ -8,6 +9,7 @@ from tfflows.training import Recipe, train
 RATE, DECAY = 0.02, 0.5
 
 
+@pytest.mark.slow
 def test_one_step_decays_kernels_alone(tmp_path, monkeypatch):
     build_flow = Recipe.build_flow
 

@@ -87,6 +87,7 @@ def test_recipe_and_configuration_agree(name):
     assert facts["training"]["epochs"] == recipe.epochs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=[pytest.mark.slow] * (n in UNSERVED)) for n in BUILT_IN],
@@ -104,6 +105,7 @@ def test_it_computes_what_was_published(name):
 RESIDUAL = [name for name in BUILT_IN if "lipschitz" in zoo.metadata(name).get("diagnostics", {})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RESIDUAL)
 def test_every_block_is_a_contraction(name):
     """By the certificate, computed anew, which no stretch that was found exceeds."""
@@ -115,6 +117,7 @@ def test_every_block_is_a_contraction(name):
 
 
 # Of points, of pixels, with a context; server_tests have more, which takes long.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["realnvp_moons", "nice_digits", "realnvp_digits_conditional"])
 def test_exported_entry_answers_as_published(name, predict, tmp_path):
     """In a process that has neither Keras nor TFP nor Python."""

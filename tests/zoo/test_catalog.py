@@ -9,6 +9,7 @@ import zoo
 from tfflows.training import Recipe
 
 
+@pytest.mark.slow
 def test_names_are_sorted_and_match_patterns(published, tmp_path):
     built_in = zoo.list()
     for name in ("zz_tiny", "b_tiny", "a_tiny"):

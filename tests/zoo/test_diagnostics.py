@@ -14,6 +14,7 @@ def points(n=40, dims=3):
     return np.random.default_rng(3).normal(size=(n, dims)).astype("float32")
 
 
+@pytest.mark.slow
 def test_residual_blocks_are_audited():
     def make(evaluation):
         settings = {"num_blocks": 2, "hidden": (8,), "coefficient": 0.9}
@@ -68,6 +69,7 @@ def test_a_density_in_the_plane_is_integrated():
     assert diagnose(normal, x)["integral"] == pytest.approx(0.25, abs=0.01)
 
 
+@pytest.mark.slow
 def test_evaluations_of_a_solver_are_counted():
     flow = tfflows.FFJORD((3,), num_blocks=2, hidden=(8,), solver=RungeKutta4(5))
     solves = diagnose(flow, points())["solves"]

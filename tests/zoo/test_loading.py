@@ -55,6 +55,7 @@ def test_path_to_what_does_not_fit(tiny, published, tmp_path, kind):
         zoo.load(tiny, weights=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [cut, flip_byte])
 def test_spoilt_weights_are_refused(published, tmp_path, spoil):
     entry = copy_of(published, tmp_path)

@@ -10,6 +10,7 @@ import tfflows
 import zoo
 
 
+@pytest.mark.slow
 def test_layout_and_outputs(tiny, published, run, table, tmp_path):
     path = zoo.export(tiny, tmp_path / "models")
     assert path == tmp_path / "models" / "tiny" / "1"
