@@ -181,6 +181,7 @@ def test_a_frozen_base_stays():
     np.testing.assert_array_equal(flow.base_layer.means.numpy(), means)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 def test_exports_draw_from_the_base(name, tmp_path):
     flow = tfflows.Flow(tfflows.layers.Scale(), (2,), base=BASES[name]())

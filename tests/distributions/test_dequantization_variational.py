@@ -68,6 +68,7 @@ def test_starts_as_uniform_noise():
     np.testing.assert_allclose(flow.log_prob(x, seed=5), plain.log_prob(x, seed=5), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_couplings", [1, 3])
 def test_q_integrates_to_one_and_depends_on_the_image(num_couplings):
     layer = made(num_couplings=num_couplings)
@@ -190,6 +191,7 @@ def test_equal_seeds_give_equal_noise_in_graph_and_xla(jit_compile):
     assert max_difference(layer.dequantize(x, 3, seed=4)[0], expected) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["glow", "image_realnvp", "generic"])
 def test_saved_with_the_flow(kind, tmp_path):
     layer = VariationalDequantizer(width=5, num_couplings=3, log_scale_bound=1.5)

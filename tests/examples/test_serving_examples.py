@@ -64,6 +64,7 @@ def test_requests_are_answered_row_by_row(signatures, name):
         assert value.shape[0] == num_rows and np.all(np.isfinite(value))
 
 
+@pytest.mark.slow
 def test_rows_and_columns_are_the_same(signatures):
     columns = request_of("sample")
     seeds, temperatures = columns["inputs"]["seed"], columns["inputs"]["temperature"]

@@ -422,6 +422,7 @@ def test_metadata_describes_the_flow_and_its_signatures(exported):
                 assert found == metadata["tensors"][tensor]
 
 
+@pytest.mark.slow
 def test_warmup_requests_are_answered(exported):
     """Read with TensorFlow Serving's own protocol buffers."""
     flow, path, loaded = exported

@@ -68,6 +68,7 @@ def answers(flow, signature):
     return lambda **inputs: function(**{k: tf.constant(v) for k, v in inputs.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
 def test_estimates_are_unbiased_and_of_their_own_row(name):
     flow, exact = flows_of(name)

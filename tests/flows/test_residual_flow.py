@@ -61,6 +61,7 @@ def test_data_come_back_to_the_last_digit():
     assert max_difference(flow.decode(flow.encode(x)), x) <= 1.5e-7 * 256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", [tfflows.IResNet, tfflows.ResidualFlow])
 def test_training_with_an_estimated_log_det(flow):
     rng = np.random.default_rng(0)

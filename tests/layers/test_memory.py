@@ -65,6 +65,7 @@ def test_one_more_call_of_each_network(conditioner_calls):
         assert len(conditioner_calls) == calls, mode
 
 
+@pytest.mark.slow
 def test_backward_pass_reads_no_hidden_activation_of_the_inverse_pass():
     couplings = [AffineCoupling(MLP(4, hidden=(77,)), "half", bool(i % 2)) for i in range(4)]
     flow = tfflows.Flow(Chain(couplings), (4,))

@@ -224,6 +224,7 @@ def test_training_draws_anew_and_follows_the_global_seed():
     assert np.std(layer.inverse_and_log_det(x, context * 0, True)[1]) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "coefficient", "error"),
     [

@@ -94,6 +94,7 @@ def test_both_directions_are_those_of_a_chain(name):
                 np.testing.assert_allclose(found, value, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @every_step
 @pytest.mark.parametrize("memory", ["store", "checkpoint", "invert"])
 def test_gradients_are_those_of_a_chain(name, memory):

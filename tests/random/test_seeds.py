@@ -48,6 +48,7 @@ DRAWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWS)
 def test_replicas_draw_the_rows_of_one_batch(name, two_replicas):
     make, x, axis = DRAWS[name]

@@ -55,6 +55,7 @@ def test_files_of_a_run(finished):
     assert [f"epoch {i}/3" in line for i, line in enumerate(lines[-3:], 1)] == [True] * 3
 
 
+@pytest.mark.slow
 def test_log_and_summary_agree(finished):
     folder, _, _, _, _ = finished
     log, summary = read_log(folder), read_summary(folder)
@@ -119,6 +120,7 @@ def test_another_recipe_in_the_same_folder_is_refused(finished):
     assert (folder / "recipe.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_returned_where_it_is_the_first(tmp_path):
     data = tiny_data(validation_bend=-1)
     flow = train(tiny_recipe(), tmp_path, data, silent)

@@ -21,6 +21,7 @@ def test_names_are_sorted_and_match_patterns(published, tmp_path):
     assert zoo.names() == zoo.list()
 
 
+@pytest.mark.slow
 def test_card_metadata_and_recipe_are_those_of_the_files(published, tiny):
     assert zoo.card(tiny) == (published / "card.md").read_text(encoding="utf-8")
     assert zoo.metadata(tiny) == json.loads((published / "metadata.json").read_text())

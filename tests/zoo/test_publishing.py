@@ -15,6 +15,7 @@ from tfflows.data import Dataset, Split
 from tfflows.training import Recipe, train
 from zoo.publishing import round_weights
 
+pytestmark = pytest.mark.slow
 FILES = ["card.md", "config.json", "metadata.json", WEIGHTS, "recipe.json"]
 FILES += ["reference.npz", "samples.png"]
 
@@ -73,7 +74,6 @@ def test_card_says_what_was_measured(published):
     assert 'zoo.load("tiny")' in card
 
 
-@pytest.mark.slow
 def test_entry_of_labelled_images(image_entry, image_run):
     facts, card = facts_of(image_entry), (image_entry / "card.md").read_text(encoding="utf-8")
     measured = facts["likelihood"]
@@ -124,7 +124,6 @@ def test_references_are_the_flows_own_samples(published, run, table):
         assert distance.min() > 1e-6, "A point of the data set was copied."
 
 
-@pytest.mark.slow
 def test_exact_density_where_it_is_known(run, tmp_path):
     x = tfflows.data.toy.eight_gaussians(60, 3)[0]
     split = Split(x)
@@ -151,7 +150,6 @@ def test_unfinished_run_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.slow
 def test_nothing_is_left_where_measuring_fails(run, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError("out of memory")
@@ -180,7 +178,6 @@ def attributes_entry(tmp_path_factory):
     return entry, flow, data
 
 
-@pytest.mark.slow
 def test_pictures_are_of_the_flows_own_images(attributes_entry):
     entry = attributes_entry[0]
     card = (entry / "card.md").read_text(encoding="utf-8")
@@ -192,7 +189,6 @@ def test_pictures_are_of_the_flows_own_images(attributes_entry):
             assert np.asarray(picture).std() > 1
 
 
-@pytest.mark.slow
 def test_directions_of_attributes_are_published_and_exported(attributes_entry, tmp_path):
     entry, flow, data = attributes_entry
     zoo.register("faces", entry)
