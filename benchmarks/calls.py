@@ -12,7 +12,7 @@ import _calls
 import _harness
 
 TASKS = {"log_prob": ("log_prob", 11), "sample": ("sampling", 11)}
-GRAPH = {f"{task} in a tf.function": settings for task, settings in TASKS.items()}
+GRAPH = {f"{task}_graph": settings for task, settings in TASKS.items()}
 
 INTRODUCTION = """\
 # Calls from plain Python

@@ -34,7 +34,15 @@ def stateless_seed(seed) -> tf.Tensor:
         ValueError: if `seed` is something else.
     """
     if seed is None:
-        return tf.random.uniform([2], maxval=np.iinfo(np.int32).max, dtype=tf.int32)
+        # `tf.random.uniform` without its checks, which take as long as the rest of a small call.
+        first, second = tf.compat.v1.random.get_seed(None)
+        return tf.raw_ops.RandomUniformInt(
+            shape=np.array([2], "int32"),
+            minval=np.int32(0),
+            maxval=np.iinfo(np.int32).max,
+            seed=first or 0,
+            seed2=second or 0,
+        )
     if isinstance(seed, (int, np.integer)):
         return tf.constant([int(seed) % 2**31, int(seed) // 2**31 % 2**31], tf.int32)
     seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
