@@ -121,6 +121,21 @@ def zuko():
     }
 
 
+def residual_kernels():
+    """Those of residual_flow_digits, block by block."""
+    import h5py
+
+    with h5py.File(MODELS / "residual_flow_digits" / "model.weights.h5") as file:
+        blocks = [f"blocks/residual_block{f'_{i}' if i else ''}/network" for i in range(8)]
+        return [[file[f"{block}/layer_{k}/vars/0"][:] for k in range(3)] for block in blocks]
+
+
+def normflows_residual():
+    """Residual blocks with the kernels of residual_flow_digits."""
+    constants = {"BATCH": BATCHES["residual_flow_digits"], "kernels": residual_kernels}
+    return resized(_residual.normflows, _residual, constants)
+
+
 def normflows_glow():
     """A Glow of two levels of 8 steps, whose widths are those of glow_mnist."""
     constants = {"LEVELS": 2, "CHANNELS": 1, "BATCH": BATCHES["glow_mnist"]}
@@ -140,11 +155,7 @@ PEERS = {
     },
     "glow_mnist": {"normflows": normflows_glow},
     "ffjord_pinwheel": {"zuko": zuko},
-    "residual_flow_digits": {
-        "normflows": partial(
-            resized, _residual.normflows, _residual, {"BATCH": BATCHES["residual_flow_digits"]}
-        )
-    },
+    "residual_flow_digits": {"normflows": normflows_residual},
 }
 ENTRIES = sorted(path.parent.name for path in MODELS.glob("*/model.weights.h5"))
 FIRST = {f"tfflows, first {entry}": partial(first_calls, entry) for entry in ENTRIES}

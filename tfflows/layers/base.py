@@ -68,6 +68,9 @@ class InvertibleLayer(keras.layers.Layer):
         """
         return self.inverse_pass(x, Pass(context, log_dets=False))[0]
 
+    def build_in_float64(self):
+        """Make what float64 values will need besides the weights, before a graph is traced."""
+
     @property
     def needs_adapt(self) -> bool:
         """Whether the layer has data-dependent state that was not set yet."""
@@ -233,8 +236,7 @@ class DataDependentLayer(InvertibleLayer):
 
 def first_estimator(layers) -> str | None:
     """The log-det estimator of the first layer that has one."""
-    found = (layer.log_det_estimator for layer in layers)
-    return next((estimator for estimator in found if estimator is not None), None)
+    return next(filter(None, (layer.log_det_estimator for layer in layers)), None)
 
 
 def zero_log_det(x):
@@ -243,5 +245,5 @@ def zero_log_det(x):
 
 
 def constant_log_det(value, x):
-    """Log-det that is the same for every example, as a tensor of shape `[batch]`."""
+    """Log-det that is the same for every example, `[batch]`."""
     return tf.fill(tf.shape(x)[:1], tf.convert_to_tensor(value, x.dtype))

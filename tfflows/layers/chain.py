@@ -97,6 +97,10 @@ class Chain(InvertibleLayer):
             if not layer.built:
                 layer.build(shape, context_shape)
             shape = (shape[0], *layer.forward_event_shape(shape[1:]))
+        if self.precise:
+            for layer in self._flatten_layers(include_self=False):
+                if isinstance(layer, InvertibleLayer):
+                    layer.build_in_float64()
         super().build(z_shape, context_shape)
 
     def forward_event_shape(self, shape):

@@ -127,7 +127,8 @@ class ContinuousLayer(InvertibleLayer):
         if weights is None:
             value = tf.cast(self.network(z, t, training=False, **context), z.dtype)
         else:
-            twin = self._twin()
+            self.build_in_float64()
+            twin = self._network_in_float64.value
             with keras.StatelessScope(zip(twin.weights, weights, strict=True)):
                 value = twin(z, t, training=False, **context)
         if not value.shape[1:].is_compatible_with(self.latent_shape):
@@ -137,9 +138,8 @@ class ContinuousLayer(InvertibleLayer):
             )
         return value
 
-    def _twin(self):
-        """The network in float64; it is only called with other weights than its own."""
-        if self._network_in_float64 is None:
+    def build_in_float64(self):
+        if self._network_in_float64 is None and self.network.compute_dtype != "float64":
             config = {**self.network.get_config(), "dtype": "float64"}
             twin = type(self.network).from_config(config)
             context = (
@@ -147,8 +147,8 @@ class ContinuousLayer(InvertibleLayer):
             )
             with tf.init_scope():
                 twin.build((None, *self.latent_shape), **context)
+            # It is only called with other weights than its own.
             self._network_in_float64 = Untracked(twin)
-        return self._network_in_float64.value
 
     def _constants(self, call):
         """What f is a function of besides z and t: what it closes over would get no gradient."""
@@ -220,6 +220,9 @@ class ContinuousLayer(InvertibleLayer):
         on_adjoint = None if call.costs is None else call.costs.on_adjoint
         solver = self.solver.make(abs(times[-1] - times[0]), call.training, on_adjoint)
         constants = self._constants(call)
+        if not tf.executing_eagerly():
+            # Traced once, not once for each stage of the solver.
+            rates = tf.function(rates, autograph=False)
         return solve_with_integrals(solver, rates, value, num_integrals, times, constants)
 
     def get_config(self):
