@@ -8,6 +8,7 @@ from selenium.webdriver.common.keys import Keys
 from served_flows import ATTRIBUTES
 
 from tfflows import edit
+from tfflows.distributions import Normal
 from tfflows.random import counter
 
 
@@ -15,7 +16,7 @@ def samples_of(flow, seed, temperature, n=100, context=None):
     """What the page should draw, computed by the live flow: pixels' centres."""
     seeds = np.stack([np.full(n, seed), np.arange(n)], axis=1)
     num_dims = int(np.prod(flow.event_shape))
-    if flow.base_name == "normal":
+    if isinstance(flow.base_layer, Normal):
         z = counter.normal(seeds, num_dims).numpy()
     else:
         z = scipy.stats.logistic.ppf(counter.uniform(seeds, num_dims))
