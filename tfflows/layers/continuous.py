@@ -220,7 +220,7 @@ class ContinuousLayer(InvertibleLayer):
         on_adjoint = None if call.costs is None else call.costs.on_adjoint
         solver = self.solver.make(abs(times[-1] - times[0]), call.training, on_adjoint)
         constants = self._constants(call)
-        if not tf.executing_eagerly():
+        if not tf.executing_eagerly() and not call.constants:
             # Traced once, not once for each stage of the solver.
             rates = tf.function(rates, autograph=False)
         return solve_with_integrals(solver, rates, value, num_integrals, times, constants)
