@@ -484,10 +484,10 @@ def draw_data(flow, n: int, seed: int = 0):
     return x.astype(flow.compute_dtype)
 
 
-def cases_of(registry) -> list:
+def cases_of(names, slow=SLOW) -> list:
     """Names for `parametrize`, those that take longest marked slow."""
-    slow = pytest.mark.slow
-    return [pytest.param(name, marks=slow) if name in SLOW else name for name in registry]
+    mark = pytest.mark.slow
+    return [pytest.param(name, marks=mark) if name in slow else name for name in names]
 
 
 def max_difference(a, b) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from cases import cases_of
 
 import tfflows
 import zoo
@@ -73,9 +74,7 @@ PUBLIC = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in TESTS]
-)
+@pytest.mark.parametrize("name", cases_of(TESTS, SLOW))
 def test_example_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # examples may write files
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from cases import cases_of
 
 import tfflows.flows  # noqa: F401  (what Keras is to load)
 
@@ -16,9 +17,7 @@ FOLDER = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.keras"))
 SLOW = {"equations", "ffjord", "ffjord_image", "ffjord_precise", "image_realnvp"}
 SLOW |= {"residual_flow_flat", "residual_flow_levels"}
-every_file = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES]
-)
+every_file = pytest.mark.parametrize("name", cases_of(NAMES, SLOW))
 
 # Relative to the largest value. Float32 has 6e-8; a pass adds up some ten layers of some ten terms
 # each, which the next layers stretch less than tenfold.

@@ -40,11 +40,11 @@ def serialized(value):
     return keras.saving.serialize_keras_object(value) if isinstance(value, Settings) else value
 
 
-def as_value(kind: type[Settings], value, expected: str):
+def as_value(kind: type, value, expected: str):
     """The value of a kind that an argument is, as itself or in Keras's serialised form.
 
     Args:
-        kind: a subclass of `Settings`.
+        kind: a class that Keras serialises, such as a subclass of `Settings`.
         value: one of them, or what `keras.saving.serialize_keras_object` makes of it.
         expected: a sentence without its full stop that says what the argument is.
 

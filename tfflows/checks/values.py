@@ -71,6 +71,6 @@ def as_dtype(value, dtype) -> tf.Tensor:
         >>> float(tfflows.checks.values.as_dtype(0.7, "float64"))
         0.7
     """
-    if isinstance(value, (int, float)):  # at a thirtieth of the time
+    if type(value) in (int, float):  # at a thirtieth of the time
         return tf.constant(value, dtype)
     return tf.cast(value if tf.is_tensor(value) else np.asarray(value), dtype)

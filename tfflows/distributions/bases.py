@@ -41,7 +41,7 @@ class Base(keras.layers.Layer):
 
     @property
     def distribution(self) -> tfd.Distribution:
-        """The distribution of one z, with its present weights."""
+        """The distribution of one z, with its present weights; its `log_prob(z)` is in nats."""
         raise NotImplementedError(f"{type(self).__name__} has no distribution.")
 
     def draw(self, noise: BatchNoise | RowNoise, temperature=1.0):

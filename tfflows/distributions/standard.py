@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfflows.checks.settings import as_value
 from tfflows.distributions.bases import Base
 
 tfd = tfp.distributions
@@ -126,13 +127,7 @@ def as_base(value, dtype: str) -> Base:
     Raises:
         ValueError: if it is none of these.
     """
-    if isinstance(value, dict):
-        value = keras.saving.deserialize_keras_object(value)
     if isinstance(value, str) and value in _NAMES:
-        value = _NAMES[value](dtype=dtype)
-    if not isinstance(value, Base):
-        raise ValueError(
-            f"base must be a tfflows.distributions.Base or one of {sorted(_NAMES)}, but found "
-            f"{value!r}."
-        )
-    return value
+        return _NAMES[value](dtype=dtype)
+    expected = f"base must be a tfflows.distributions.Base or one of {sorted(_NAMES)}"
+    return as_value(Base, value, expected)

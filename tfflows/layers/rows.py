@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+_LOCK = threading.Lock()
 
 
 class Rows:
@@ -52,9 +55,14 @@ class Rows:
         ]
 
 
-@functools.cache
 def _gradient_of_reading(n: int) -> str:
     """Name under which TensorFlow knows the gradient of reading one of n rows."""
+    with _LOCK:  # threads may trace at once, and TensorFlow takes a name once
+        return _registered(n)
+
+
+@functools.cache
+def _registered(n):
     name = f"tfflows>row of {n}"
 
     @tf.RegisterGradient(name)

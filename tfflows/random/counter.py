@@ -65,6 +65,13 @@ def integers(seed: tf.Tensor, n: int, stream: int = 0) -> tf.Tensor:
 
     Raises:
         ValueError: if the seeds are not int64 or not pairs.
+
+    Source: see `threefry2x32`.
+
+    Example:
+        >>> seed = tf.zeros([1, 2], tf.int64)
+        >>> tfflows.random.counter.integers(seed, 3).dtype
+        tf.uint32
     """
     seed = tf.convert_to_tensor(seed, tf.int64)
     if not seed.shape.is_compatible_with([None, 2]):
