@@ -209,8 +209,8 @@ class Untracked:
 class DataDependentLayer(InvertibleLayer):
     """An invertible layer whose weights start from a batch of data.
 
-    A new one implements `_set_from(x)` beside `_forward` and `_inverse`. Whether it was adapted
-    is saved with the weights, so that a loaded flow is not adapted again.
+    A new one implements `_set_from(x)`, in TensorFlow's operations, beside `_forward` and
+    `_inverse`. That it was adapted is saved: a loaded flow is not adapted again.
     """
 
     def _set_from(self, x):
