@@ -60,8 +60,10 @@ def tfflows(tolerance=None):
         estimator=tfflows.layers.Roulette(TERMS),
         evaluation=tfflows.layers.Roulette(EVALUATION_TERMS),
     )
+    stack = flow.transform.layers[0]
+    every_block = stack.template().layers[0]
+    every_block.tolerance = tolerance
     for block, values in zip(flow.blocks, kernels(), strict=True):
-        block.tolerance = tolerance
         for layer, kernel in zip(block.network.layers, values, strict=True):
             layer.kernel.assign(kernel)
         block.network.parameters(training=True)  # moves the singular vectors on
@@ -84,19 +86,22 @@ def tfflows(tolerance=None):
         x = tf.constant(data())
         z = flow.encode(x)
         counts = []
+        evaluate = every_block.network.evaluate
 
-        def counted(evaluate, *args):
+        def counted(*args):
             counts.append(1)
             return evaluate(*args)
 
-        for block in flow.blocks:
-            block.network.evaluate = partial(counted, block.network.evaluate)
+        # In eager mode each evaluation is a call.
+        flow.run_eagerly = True
+        every_block.network.evaluate = counted
         error = float(tf.reduce_max(tf.abs(flow.decode(z) - x)))
         num_evaluations = len(counts) / BLOCKS
+        flow.run_eagerly = False
         few = x[:COMPARED]
         estimates = [flow.log_prob(few, seed=i) for i in range(DRAWS)]
-        for block in flow.blocks:
-            block.evaluation = tfflows.layers.Exact()
+        every_block.evaluation = tfflows.layers.Exact()
+        flow.run_eagerly = True  # What was traced has the other estimator.
         return {
             "error": error,
             "evaluations": num_evaluations,

@@ -372,8 +372,8 @@ def test_inverse_that_does_not_converge_is_an_error():
 def test_tolerance_is_that_of_the_residual():
     errors = []
     for tolerance in (1e-2, 1e-4, None):
-        layer = stretching_block((3,), 0.97, tolerance=tolerance)
-        z, context = draw((3,), 4)
+        layer = stretching_block((30,), 0.97, tolerance=tolerance)
+        z, context = draw((30,), 4)
         x, _ = layer.forward_and_log_det(z, context)
         scale = np.maximum(1, np.abs(z).max(1, keepdims=True))
         errors.append(np.max(np.abs(layer.inverse_and_log_det(x, context)[0] - z) / scale))

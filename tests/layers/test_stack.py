@@ -205,6 +205,26 @@ def test_training_keeps_the_state_of_each_step():
         np.testing.assert_allclose(stack.stacked[place].numpy()[k], expected, atol=1e-5)
 
 
+def test_a_step_moves_its_own_state_alone():
+    stack, chain, _, _ = stack_and_chain("residual")
+    (place,) = [i for i, w in enumerate(stack.stacked) if w.name == "singular_vector"][:1]
+    before = stack.stacked[place].numpy()
+    for layer in (stack.steps[0], chain.layers[0]):
+        layer.network.parameters(training=True)
+    after = stack.stacked[place].numpy()
+    assert max_difference(after[0], before[0]) > 1e-3
+    np.testing.assert_allclose(after[0], chain.layers[0].network.layers[0].singular_vector)
+    np.testing.assert_array_equal(after[1:], before[1:])
+
+
+def test_a_setting_of_one_step_is_refused():
+    stack = Stack(residual_step(), STEPS)
+    with pytest.raises(AttributeError, match=r"Step 1 of Stack .* tolerance .* stack.template"):
+        stack.steps[1].tolerance = 1e-3
+    stack.template().tolerance = 1e-3
+    assert [step.tolerance for step in stack.steps] == [1e-3] * STEPS
+
+
 def test_dropout_is_new_in_each_step_and_pass():
     stack = Stack(Scaled(), 2)
     stack.build((None, 50))

@@ -60,6 +60,22 @@ def test_the_moving_average_is_what_is_kept(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_the_moving_average_has_singular_vectors_of_its_own(tmp_path):
+    config = {"num_blocks": 2, "hidden": [8]}
+    settings = {"ema_momentum": 0.99, "learning_rate": 0.1, "epochs": 2}
+    recipe = tiny_recipe(flow="ResidualFlow", config=config, **settings)
+    flow = train(recipe, tmp_path, tiny_data(), silent)
+    layers = [layer for block in flow.blocks for layer in block.network.layers]
+    assert len(layers) == 4
+    for layer in layers:
+        kernel = layer.kernel.numpy()
+        vector = layer.singular_vector.numpy()[0]
+        image = kernel @ (kernel.T @ vector)
+        # Another step changes the unit vector by no more than the tolerance.
+        assert np.linalg.norm(image / np.linalg.norm(image) - vector) <= layer.tolerance
+
+
+@pytest.mark.slow
 def test_only_training_images_are_flipped(tmp_path, monkeypatch):
     asked = {}
     module = sys.modules["tfflows.training.train"]

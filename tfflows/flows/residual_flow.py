@@ -52,8 +52,8 @@ class IResNet(Flow):
         num_blocks: K, for each level.
         hidden: sizes of the hidden layers of each g, or channels of its convolutions, which are
             3x3 at both ends and 1x1 in between.
-        activation, coefficient, norm: see `tfflows.layers.ResidualBlock`'s
-            `tfflows.networks.LipschitzNetwork`.
+        activation, coefficient, norm, norm_tolerance: see `tfflows.layers.ResidualBlock`'s
+            `tfflows.networks.LipschitzNetwork`, whose `tolerance` is the last.
         estimator: of log-dets in training, a `tfflows.layers.LogDetEstimator`.
         evaluation: of log-dets elsewhere; `None` is exact up to 16 dimensions, and beyond
             truncated at 20 terms.
@@ -90,6 +90,7 @@ class IResNet(Flow):
         activation: str = "elu",
         coefficient: float = 0.9,
         norm: int | str = 2,
+        norm_tolerance: float = 1e-3,
         estimator: LogDetEstimator = Truncated(terms=10),
         evaluation: LogDetEstimator | None = None,
         levels: int | None = None,
@@ -115,6 +116,7 @@ class IResNet(Flow):
             "activation": activation,
             "coefficient": coefficient,
             "norm": norm,
+            "norm_tolerance": float(norm_tolerance),
             "estimator": checked_estimator("estimator", estimator),
             "evaluation": checked_estimator("evaluation", evaluation),
             "levels": levels,
@@ -144,6 +146,7 @@ class IResNet(Flow):
             settings["activation"],
             settings["coefficient"],
             settings["norm"],
+            settings["norm_tolerance"],
             dtype=dtype,
         )
         # A seed of its own for each: their errors shall not add up. Steps count on from the first.

@@ -252,13 +252,25 @@ class Stack(InvertibleLayer):
 
 
 class _WeightsOnDemand(keras.StatelessScope):
-    """A scope that looks up a step's weights when they are asked for."""
+    """A scope that looks up a step's weights when asked for them, and keeps what they become."""
 
     def __init__(self, stack: Stack, index: int):
         super().__init__()
         self._stack, self._index = stack, index
+        self._assigned = {}
 
     def get_current_value(self, variable):
         if id(variable) in self._stack.places and id(variable) not in self.state_mapping:
             self.state_mapping[id(variable)] = self._stack.weight_of(self._index, variable)
         return super().get_current_value(variable)
+
+    def add_update(self, update):
+        super().add_update(update)
+        variable, value = update
+        if id(variable) in self._stack.places:
+            self._assigned[id(variable)] = variable, value
+
+    def __exit__(self, *args, **kwargs):
+        super().__exit__(*args, **kwargs)
+        for variable, value in self._assigned.values():
+            self._stack.set_weight_of(self._index, variable, value)

@@ -13,8 +13,12 @@ class StepView(KerasSaveable):
     """A layer of a `Stack` with the weights of one step: `stack.steps[k]` and what is within it.
 
     It reads and computes as the layer itself would: attributes that are layers come as such views,
-    weights as `StepWeight`s, and methods run with the step's weights. Keras saves and loads the
-    step through it, under the names that the layer's weights have outside of a stack.
+    weights as `StepWeight`s, and methods run with the step's weights, which they may move. Keras
+    saves and loads the step through it, under the names that the layer's weights have outside of a
+    stack. All else is common to the steps, and set for all of them at once: see `Stack.template`.
+
+    Raises:
+        AttributeError: if an attribute is set.
 
     Example:
         >>> stack = tfflows.layers.Stack(tfflows.layers.ActNorm(), n=3)
@@ -27,7 +31,7 @@ class StepView(KerasSaveable):
     """
 
     def __init__(self, stack, index: int, layer):
-        self._stack, self._index, self._layer = stack, index, layer
+        vars(self).update(_stack=stack, _index=index, _layer=layer)
 
     @staticmethod
     def of(stack, index: int, layer) -> StepView:
@@ -50,6 +54,12 @@ class StepView(KerasSaveable):
     def __getattr__(self, name):
         with self._stack.with_weights_of(self._index):
             return self._seen(name, getattr(self._layer, name))
+
+    def __setattr__(self, name, value):
+        raise AttributeError(
+            f"Step {self._index} of Stack '{self._stack.name}' has no attributes of its own: set "
+            f"{name} of all steps at once, in stack.template(), or assign to a weight."
+        )
 
     @property
     def name(self) -> str:

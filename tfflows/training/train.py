@@ -335,15 +335,23 @@ def _callbacks(recipe, folder, own, data, flow, write):
     swap_back = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: average.on_epoch_begin(epoch)
     )
+    # The averaged kernels have singular vectors of their own, from which others shall not be far.
+    settle = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: _settle(flow))
     uses_average = recipe.ema_momentum is not None
     best = min((row["val_nll"] for row in _read_log(folder / "log.csv")), default=math.inf)
     return [
-        *([average] if uses_average else []),
+        *([average, settle] if uses_average else []),
         BestWeights(own / BEST, best),
         *(_reports(recipe, folder, data, flow, write) if own == folder else []),
         *([swap_back] if uses_average else []),
         Backup(own / "backup"),
     ]
+
+
+def _settle(flow):
+    """Move the power iterations of residual blocks on, as a step of training does."""
+    for block in layers_of_kind(flow.transform, ResidualBlock):
+        block.network.parameters(training=True)
 
 
 def _reports(recipe, folder, data, flow, write):

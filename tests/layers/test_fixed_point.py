@@ -1,0 +1,115 @@
+"""The accelerated iteration, against equations whose solutions are known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfflows.layers.fixed_point import solve_contraction
+
+DIM = 20
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def contraction(rng, coefficient):
+    """A matrix of a 2-norm, far from symmetric."""
+    matrix = rng.normal(size=(DIM, DIM))
+    return coefficient * matrix / np.linalg.norm(matrix, 2)
+
+
+def counted(function):
+    """The function, and a list that grows with each call."""
+    calls = []
+
+    def call(x):
+        calls.append(1)
+        return function(x)
+
+    return call, calls
+
+
+@pytest.mark.parametrize("coefficient", [0.5, 0.97, 0.999])
+def test_linear_equations_are_solved_as_fast_as_by_the_plain_iteration(rng, coefficient):
+    matrix, b = contraction(rng, coefficient), rng.normal(size=(3, DIM))
+    function, calls = counted(lambda x: x @ matrix.T)
+    x = solve_contraction(function, tf.constant(b), tf.ones([3], "float64"), 1e-10, 500, "Test")
+    expected = np.linalg.solve(np.eye(DIM) + matrix, b.T).T
+    # |x - x*| <= |(I + J)^-1| |r|, r the residual.
+    gain = np.linalg.norm(np.linalg.inv(np.eye(DIM) + matrix), 2)
+    np.testing.assert_allclose(x, expected, rtol=0, atol=1e-10 * gain * np.sqrt(DIM))
+    # The largest of the moduli of J's eigenvalues says what the plain iteration needs; those of
+    # such a matrix fill a disc, which leaves nothing to be gained.
+    radius = np.abs(np.linalg.eigvals(matrix)).max()
+    assert len(calls) <= np.log(1e-10) / np.log(radius)
+
+
+def test_a_slow_direction_takes_few_steps():
+    # One eigenvalue near -1: the plain iteration needs log(1e-10) / log(0.999) = 23,000 steps.
+    diagonal = np.linspace(-0.2, 0.2, DIM)
+    diagonal[0] = -0.999
+    function, calls = counted(lambda x: x * diagonal)
+    b = np.ones([1, DIM])
+    x = solve_contraction(function, tf.constant(b), tf.ones([1], "float64"), 1e-10, 100, "Test")
+    np.testing.assert_allclose(x, b / (1 + diagonal), rtol=1e-6)
+    assert len(calls) < 30
+
+
+def test_steps_that_mislead_are_taken_back(rng):
+    # Slopes of 0.95, but for kinks; the pairs of one side are wrong on the other.
+    signs = np.where(np.arange(DIM) % 3, 1.0, -1.0)
+    function, calls = counted(lambda x: 0.95 * signs * tf.abs(x - 0.1))
+    b = tf.constant(rng.normal(size=(50, DIM)))
+    x = solve_contraction(function, b, tf.ones([50], "float64"), 1e-10, 1000, "Test")
+    np.testing.assert_allclose(x + function(x), b, rtol=0, atol=1e-10)
+    # As many as the plain iteration would need.
+    assert len(calls) <= np.log(1e-12) / np.log(0.95)
+
+
+@pytest.mark.parametrize("dtype, reached", [("float32", 2e-6), ("float64", 1e-13)])
+def test_without_a_tolerance_it_goes_on_to_rounding(rng, dtype, reached):
+    matrix = tf.constant(contraction(rng, 0.9), dtype)
+    b = tf.constant(rng.normal(size=(4, DIM)), dtype)
+
+    def function(x):
+        return tf.tanh(tf.matmul(x, matrix))
+
+    scale = tf.reduce_max(tf.abs(b), 1)
+    x = solve_contraction(function, b, scale, None, 500, "Test")
+    excess = tf.reduce_max(tf.abs(x + function(x) - b), 1) / scale
+    assert np.max(excess) <= reached
+
+
+def test_it_starts_from_what_is_given(rng):
+    matrix, x = contraction(rng, 0.9), rng.normal(size=(2, DIM))
+    b = tf.constant(x + x @ matrix)
+    function, calls = counted(lambda x: x @ matrix)
+    found = solve_contraction(
+        function, b, tf.ones([2], "float64"), 1e-10, 500, "Test", tf.constant(x)
+    )
+    assert len(calls) == 1
+    np.testing.assert_allclose(found, x, rtol=0, atol=1e-12)
+
+
+def test_images_are_solved_as_vectors_are(rng):
+    matrix, b = contraction(rng, 0.9), rng.normal(size=(2, DIM))
+    settings = tf.ones([2], "float64"), 1e-10, 500, "Test"
+    flat = solve_contraction(lambda x: tf.matmul(x, matrix), tf.constant(b), *settings)
+
+    def of_images(x):
+        return tf.reshape(tf.matmul(tf.reshape(x, [-1, DIM]), matrix), tf.shape(x))
+
+    images = tf.reshape(tf.constant(b), [2, 2, 5, 2])
+    found = solve_contraction(of_images, images, *settings)
+    np.testing.assert_array_equal(tf.reshape(found, [2, DIM]), flat)
+
+
+def test_too_few_iterations_are_an_error(rng):
+    matrix, b = tf.constant(contraction(rng, 0.99)), tf.constant(rng.normal(size=(2, DIM)))
+    arguments = lambda x: tf.matmul(x, matrix), b, tf.ones([2], "float64"), 1e-10, 4, "Test"
+    with pytest.raises(ValueError, match=r"Test did not converge: .* iterations made: 4"):
+        solve_contraction(*arguments)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Test did not converge"):
+        tf.function(lambda: solve_contraction(*arguments))()
