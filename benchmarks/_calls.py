@@ -20,14 +20,15 @@ BATCHES = {
 MODELS = Path(__file__).parents[1] / "zoo" / "models"
 
 
-def tfflows(entry):
-    """An entry, each method as it is and as a `tf.function`."""
+def tfflows(entry, change=lambda flow: None):
+    """An entry, perhaps changed, each method as it is and as a `tf.function`."""
     import tensorflow as tf
 
     import tfflows
     import zoo
 
     flow, batch = zoo.load(entry), BATCHES[entry]
+    change(flow)
     x = tf.constant(flow.sample(batch, seed=0))
     log_prob = tf.function(flow.log_prob, autograph=False)
     sample = tf.function(partial(flow.sample, batch), autograph=False)
@@ -40,6 +41,15 @@ def tfflows(entry):
         "parameters": flow.count_params(),
         "version": f"tfflows {tfflows.__version__}, TensorFlow {tf.__version__}",
     }
+
+
+def as_accurate_as_normflows(flow):
+    """Give a residual flow the estimator of log-dets and the tolerance of normflows."""
+    import tfflows
+
+    block = flow.transform.layers[0].template().layers[0]
+    block.evaluation = tfflows.layers.Roulette(_residual.EVALUATION_TERMS)
+    block.tolerance = _residual.LOOSE
 
 
 def first_calls(entry):
@@ -155,7 +165,12 @@ PEERS = {
     },
     "glow_mnist": {"normflows": normflows_glow},
     "ffjord_pinwheel": {"zuko": zuko},
-    "residual_flow_digits": {"normflows": normflows_residual},
+    "residual_flow_digits": {
+        "tfflows as accurate as normflows": partial(
+            tfflows, "residual_flow_digits", as_accurate_as_normflows
+        ),
+        "normflows": normflows_residual,
+    },
 }
 ENTRIES = sorted(path.parent.name for path in MODELS.glob("*/model.weights.h5"))
 FIRST = {f"tfflows, first {entry}": partial(first_calls, entry) for entry in ENTRIES}

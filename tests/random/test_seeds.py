@@ -11,7 +11,7 @@ from tfflows.layers import ContinuousLayer, Hutchinson, Roulette
 from tfflows.model.losses import FlowMatching
 from tfflows.networks import TimeDependentMLP
 from tfflows.ode import RungeKutta4
-from tfflows.random.seeds import hashed_seed
+from tfflows.random.seeds import hashed_seed, stateless_seed
 
 
 def on_each_replica(strategy, function, x):
@@ -86,6 +86,19 @@ def test_seeds_of_steps_differ():
     # What is added to a seed must not lead to that of the next step.
     sums = np.array(sorted(seeds), "int64")
     assert np.min(np.abs(np.diff(np.sort(sums[:, 1])))) > 100
+
+
+def test_new_seeds_follow_from_the_global_one(monkeypatch):
+    def drawn(seed):
+        keras.utils.set_random_seed(seed)
+        return [tuple(stateless_seed(None).numpy()) for _ in range(3)]
+
+    # Eagerly they come without an operation, which TensorFlow would keep for each.
+    monkeypatch.setattr(tf.raw_ops, "RandomUniformInt", None)
+    first = drawn(0)
+    assert drawn(0) == first
+    assert len({*first, *drawn(1)}) == 6
+    assert all(0 <= number < 2**31 for pair in first for number in pair)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 from tensorflow.python.eager.context import context as eager_context
+from tensorflow.python.eager.record import could_possibly_record
 from tensorflow.python.ops.gradients_util import PossibleTapeGradientTypes
 from tensorflow.python.ops.resource_variable_ops import variable_accessed
 
@@ -100,6 +101,8 @@ class _Traced:
 
     def __call__(self, given):
         """What the function returns, or `None` where the graph is not to be used."""
+        if not could_possibly_record():
+            return self._graph(*given)
         for variable in self._graph.graph.variables:
             variable_accessed(variable)  # so that tapes watch it before they are asked
         kind = PossibleTapeGradientTypes([*given, *self._graph.captured_inputs])

@@ -34,8 +34,12 @@ def stateless_seed(seed) -> tf.Tensor:
         ValueError: if `seed` is something else.
     """
     if seed is None:
-        # `tf.random.uniform` without its checks, which take as long as the rest of a small call.
         first, second = tf.compat.v1.random.get_seed(None)
+        if first is not None and tf.executing_eagerly():
+            # TensorFlow would compile an operation for these two numbers, and keep it for ever.
+            state = np.random.SeedSequence((first, second)).generate_state(2)
+            return tf.constant(state >> 1, tf.int32)
+        # `tf.random.uniform` without its checks, which take as long as the rest of a small call.
         return tf.raw_ops.RandomUniformInt(
             shape=np.array([2], "int32"),
             minval=np.int32(0),
