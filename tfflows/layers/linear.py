@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+from random import getrandbits
 
 import keras
 import numpy as np
@@ -70,7 +71,8 @@ class Conv1x1(InvertibleLayer):
     def build(self, z_shape, context_shape=None):
         size = z_shape[-1]
         self._num_pixels = math.prod(z_shape[1:-1])
-        starts = _Starts(lambda: self._start(size))
+        generator = np.random.default_rng(getrandbits(63) if self.seed is None else self.seed)
+        starts = _Starts(lambda: self._start(size, generator))
 
         def add(name, shape=(size, size), trainable=True):
             weight = self.add_weight(
@@ -95,12 +97,11 @@ class Conv1x1(InvertibleLayer):
             add("sign", (size,), trainable=False)
         super().build(z_shape, context_shape)
 
-    def _start(self, size) -> dict[str, np.ndarray]:
+    def _start(self, size, generator) -> dict[str, np.ndarray]:
         """Initial weights of one random rotation, whatever the parameterization needs of them."""
         from scipy.linalg import lu
 
-        vectors = keras.random.normal([size, size], seed=self.seed, dtype="float32")
-        vectors = np.asarray(vectors, "float64")
+        vectors = generator.normal(size=[size, size])
         rotation = np.linalg.qr(vectors)[0]
         permutation, lower, upper = lu(rotation)
         if self.parameterization == "qr":

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, Untracked
 from tfflows.layers.memory import require_memory_mode
 from tfflows.layers.passes import Pass
 from tfflows.layers.stacked_steps import StackedSteps
+from tfflows.layers.starts import starts
 from tfflows.layers.steps import StepView
 
 
@@ -124,14 +124,10 @@ class Stack(InvertibleLayer):
                 f"Stack '{self.name}' found a constraint on the weight '{weight.path}', which "
                 "would act on the weights of all steps at once; leave it out."
             )
-        values = [weight.numpy()]
-        for _ in range(1, self.n):
-            if isinstance(initializer, keras.initializers.Initializer):
-                initializer = initializer.clone()  # which draws anew
-            values.append(np.asarray(initializer(weight.shape, dtype=weight.dtype)))
+        values = starts(initializer, weight, self.n)
         return self.add_weight(
             shape=(self.n, *weight.shape),
-            initializer=lambda shape, dtype: tf.constant(np.stack(values), dtype),
+            initializer=lambda shape, dtype: tf.constant(values, dtype),
             dtype=weight.dtype,
             trainable=weight.trainable,
             autocast=False,
