@@ -3,7 +3,7 @@
 from importlib.metadata import version
 
 import numpy as np
-from _tasks import random_kernel, tensorflow_tasks, torch_tasks
+from _tasks import layer_weights, random_kernel, tensorflow_tasks, torch_tasks
 
 DIM, COUPLINGS, HIDDEN, BATCH, LEARNING_RATE = 64, 8, (256, 256), 512, 1e-4
 HALF = DIM // 2
@@ -33,8 +33,8 @@ def tfflows(jit=False, fit=False):
     import tfflows
 
     flow = tfflows.RealNVP((DIM,), num_couplings=COUPLINGS, hidden=HIDDEN, mask="half")
-    for variable in flow.trainable_variables:
-        variable.assign(random_kernel(variable.shape, variable.shape[0]))
+    for variable, weight in layer_weights(flow):
+        variable.assign(random_kernel(variable.shape, weight.shape[0]))
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     flow.compile(optimizer, jit_compile=jit)
     flow.make_train_function()

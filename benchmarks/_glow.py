@@ -5,7 +5,7 @@ from functools import partial
 from importlib.metadata import version
 
 import numpy as np
-from _tasks import random_kernel, tensorflow_tasks, torch_tasks
+from _tasks import layer_weights, random_kernel, tensorflow_tasks, torch_tasks
 
 LEVELS, CHANNELS, BATCH, LEARNING_RATE = 3, 3, 32, 1e-5
 SIZE = {"side": 32, "steps": 8, "width": 128}
@@ -19,12 +19,14 @@ def data(side):
 
 
 def start_kernels(variables, width):
-    """Convolutions start as PyTorch's do; ours divide the output of the last by sqrt(width)."""
-    for variable in variables:
-        if len(variable.shape) == 4:
-            path = getattr(variable, "path", "")
-            transposed = "transpose" in path
-            fan_in = math.prod(variable.shape) // variable.shape[2 if transposed else 3]
+    """Convolutions start as PyTorch's do; ours divide the output of the last by sqrt(width).
+
+    `variables` come in pairs, as from `layer_weights`.
+    """
+    for variable, weight in variables:
+        if len(weight.shape) == 4:
+            transposed = "transpose" in getattr(weight, "path", "")
+            fan_in = math.prod(weight.shape) // weight.shape[2 if transposed else 3]
             factor = width**0.5 if transposed else 1.0
             variable.assign(factor * random_kernel(variable.shape, fan_in))
 
@@ -39,7 +41,7 @@ def tfflows(side, steps, width, bfloat16=False, fit=False):
     keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
     shape = (side, side, CHANNELS)
     flow = tfflows.Glow(shape, levels=LEVELS, steps=steps, width=width, prior="convolution")
-    start_kernels(flow.trainable_variables, width)
+    start_kernels(layer_weights(flow), width)
     flow.adapt(data(side))
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     flow.compile(optimizer, jit_compile=False)
@@ -71,7 +73,7 @@ def tfp(side, steps, width):
         lambda shape: tfb.GlowDefaultNetwork(shape, num_hidden=width),
         tfb.GlowDefaultExitNetwork,
     )
-    start_kernels(glow.trainable_variables, width)
+    start_kernels(zip(glow.trainable_variables, glow.trainable_variables, strict=True), width)
     base = tfd.Sample(tfd.Normal(0.0, 1.0), side * side * CHANNELS)
     flow = tfd.TransformedDistribution(base, glow)
     tasks = tensorflow_tasks(

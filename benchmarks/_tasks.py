@@ -42,6 +42,19 @@ def random_kernel(shape, fan_in):
     return tf.random.uniform(shape, -limit, limit)
 
 
+def layer_weights(flow):
+    """Pairs of a trainable variable of ours and the weight of one layer that it has, or stacks."""
+    from tfflows.layers import Stack
+    from tfflows.layers.parts import layers_of_kind
+
+    stacked = {
+        id(variable): weight
+        for stack in layers_of_kind(flow.transform, Stack)
+        for variable, weight in zip(stack.stacked, stack.variables_of_layer, strict=True)
+    }
+    return [(v, stacked.get(id(v), v)) for v in flow.trainable_variables]
+
+
 def tensorflow_tasks(
     log_prob, sample, inverse, forward, variables, optimizer, batch, jit=False, fit=None
 ):
