@@ -10,8 +10,8 @@ import tensorflow as tf
 
 # What rounding lets every well-made contraction reach.
 _REACHABLE = {"float32": 2e-6, "float64": 1e-13}
-# How many of the last steps are combined.
-_MEMORY = 5
+# How many of the last steps are combined; more of them save few evaluations in residual blocks.
+_MEMORY = 2
 
 
 def solve_contraction(
@@ -25,12 +25,12 @@ def solve_contraction(
 ) -> tf.Tensor:
     """x with `x + function(x) = b`, by an accelerated fixed-point iteration.
 
-        x <- x + r - sum_j (q_j . r) (p_j + q_j),  r = b - x - function(x)
+        x <- x + r - sum_j (q_j . r) / (q_j . q_j) (p_j + q_j),  r = b - x - function(x)
 
-    Each pair p, q says how x and the residual r changed in one of the last five steps, combined
-    such that the q are orthonormal: what they span of r is undone, and what is left makes the
-    plain step `x <- x + r` of a contraction. Where such a step does not make |r| smaller, an
-    example stays where it was and forgets its pairs, and a plain step follows.
+    Each pair p, q says how x and the residual r changed in one of the last two steps, combined such
+    that the q are orthogonal: were the function linear, what they span of r would be undone, and
+    what is left makes the plain step `x <- x + r` of a contraction. Where such a step does not make
+    |r| smaller, an example stays where it was and forgets its pairs, and a plain step follows.
 
     It ends when no element of the residual is larger than `tolerance * scale`; without a
     tolerance, when that holds for 2e-6 in float32 and 1e-13 in float64, and the largest residual
@@ -51,44 +51,48 @@ def solve_contraction(
         tf.errors.InvalidArgumentError: for that within a `tf.function`. XLA drops such checks.
 
     Source: Anderson, "Iterative procedures for nonlinear integral equations", 1965; Eirola and
-    Nevanlinna, "Accelerating with rank-one updates", 1989, for orthonormal changes.
+    Nevanlinna, "Accelerating with rank-one updates", 1989, for orthogonal changes.
     """
     b, scale = tf.stop_gradient(b), tf.stop_gradient(scale)
     to_the_end = tolerance is None
     tolerance = tolerance or _REACHABLE[b.dtype.name]
-    bound = tf.reshape(tolerance * scale, [-1, 1, 1])
+    bound = tf.reshape(tolerance * scale, [-1, 1])
     shape, size = tf.shape(b), math.prod(b.shape[1:])
 
-    # All vectors are rows, [batch, 1, size]; the sums p + q and the q are [batch, 5, size].
     def residual(x):
-        return tf.reshape(b - function(tf.reshape(x, shape)), [-1, 1, size]) - x
+        return tf.reshape(b - function(tf.reshape(x, shape)), [-1, size]) - x
 
-    def goes_on(i, x, r, length, sums, q, is_plain, excess, shrinks):
+    def goes_on(i, x, r, length, pairs, excess, shrinks):
         return (excess > 1) | shrinks if to_the_end else excess > 1
 
-    def iterate(i, x, r, length, sums, q, is_plain, excess, shrinks):
-        step = r - tf.matmul(_shares(r, q), sums)
+    def iterate(i, x, r, length, pairs, excess, shrinks):
+        step = r
+        for total, q, weight in pairs:
+            step -= weight * _dot(q, r) * total
         moved = x + step
         new_r = residual(moved)
-        new_length = _squared_length(new_r)
+        new_length = _dot(new_r, new_r)
+        is_plain = tf.equal(pairs[-1][2], 0)
         accepted = is_plain | (new_length < length)
-        sums, q = _with_pair(sums, q, step, new_r - r, i % _MEMORY)
         # At first there is no r from which the new one differs.
         remembered = accepted & (i > 0)
-        sums, q = tf.where(remembered, sums, 0), tf.where(remembered, q, 0)
+        pairs = [
+            (total, q, tf.where(remembered, weight, 0))
+            for total, q, weight in _with_pair(pairs, step, new_r - r)
+        ]
         x, r = tf.where(accepted, moved, x), tf.where(accepted, new_r, r)
         length = tf.where(accepted, new_length, length)
         found = tf.reduce_max(tf.math.divide_no_nan(tf.abs(r), bound))
-        return i + 1, x, r, length, sums, q, ~remembered, found, found < excess
+        return i + 1, x, r, length, pairs, found, found < excess
 
-    x = tf.reshape(b if start is None else tf.stop_gradient(start), [-1, 1, size])
-    batch = shape[0]
-    r, length = tf.zeros_like(x), tf.zeros([batch, 1, 1], b.dtype)
-    none = tf.zeros([batch, _MEMORY, size], b.dtype)
-    is_plain = tf.ones([batch, 1, 1], tf.bool)
-    start = (0, x, r, length, none, none, is_plain, tf.constant(np.inf, b.dtype), True)
+    x = tf.reshape(b if start is None else tf.stop_gradient(start), [-1, size])
+    zeros, none = tf.zeros_like(x), tf.zeros_like(bound)
+    pairs = [(zeros, zeros, none)] * _MEMORY
     iterations, x, r, *_, excess, _ = tf.while_loop(
-        goes_on, iterate, start, maximum_iterations=max_iterations
+        goes_on,
+        iterate,
+        (0, x, zeros, none, pairs, tf.constant(np.inf, b.dtype), True),
+        maximum_iterations=max_iterations,
     )
     # The last residual says where the plain step leads.
     x = tf.ensure_shape(tf.reshape(x + r, shape), b.shape)
@@ -96,23 +100,18 @@ def solve_contraction(
     return tf.stop_gradient(x)
 
 
-def _squared_length(vector):
-    return tf.reduce_sum(vector * vector, -1, keepdims=True)
+def _dot(u, v):
+    return tf.reduce_sum(u * v, -1, keepdims=True)
 
 
-def _shares(vector, q):
-    """How much of each q is in a vector, `[batch, 1, 5]`."""
-    return tf.matmul(vector, q, transpose_b=True)
-
-
-def _with_pair(sums, q, step, change, place):
-    """The pairs with a new one, made orthogonal to all, in the place of the oldest."""
-    shares = _shares(change, q)
-    total = step + change - tf.matmul(shares, sums)
-    change -= tf.matmul(shares, q)
-    factor = tf.math.divide_no_nan(tf.ones([], q.dtype), tf.sqrt(_squared_length(change)))
-    is_new = tf.reshape(tf.equal(tf.range(_MEMORY), place), [_MEMORY, 1])
-    return tf.where(is_new, factor * total, sums), tf.where(is_new, factor * change, q)
+def _with_pair(pairs, step, change):
+    """The pairs p + q, q and 1 / (q . q), with a new one, orthogonal to all, for the oldest."""
+    total = step + change
+    for other, q, weight in pairs:
+        share = weight * _dot(q, change)
+        total, change = total - share * other, change - share * q
+    weight = tf.math.divide_no_nan(tf.ones([], change.dtype), _dot(change, change))
+    return [*pairs[1:], (total, change, weight)]
 
 
 def _require_convergence(x, excess, tolerance, iterations, what):
