@@ -236,3 +236,18 @@ def test_bad_losses_are_named(name):
     action, message = ERRORS[name]
     with pytest.raises(ValueError, match=message):
         action()
+
+
+def test_a_training_step_of_more_couplings_is_no_larger():
+    """`fit` runs stacks as loops, of which no costs are recorded."""
+
+    def operations(num_couplings):
+        flow = tfflows.RealNVP((4,), num_couplings=num_couplings, hidden=(6,))
+        flow.compile("sgd")
+        step = tf.function(flow.train_step, autograph=False)
+        x = tf.ones([8, 4])
+        graph = step.get_concrete_function((x,)).graph
+        functions = sum(len(f.node_def) for f in graph.as_graph_def().library.function)
+        return len(graph.get_operations()) + functions
+
+    assert operations(24) == operations(6)

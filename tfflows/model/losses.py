@@ -110,19 +110,19 @@ class NegativeLogLikelihood(Loss):
         x, log_q = flow.continuous(x, seed, training)
         # In evaluation the noise of log-dets is that of every other evaluation.
         seed = seed if training else None
-        penalties = self._penalties
-        costs = Costs(
-            energies=training and any(penalties.values()),
-            on_adjoint=flow.count_adjoint if training else None,
-        )
-        call = Pass(flow.layer_context(context, x), training, seed, costs=costs)
+        call = Pass(flow.layer_context(context, x), training, seed)
+        if self.metrics(flow):  # stacks that record costs are written out
+            energies = training and any(self._penalties.values())
+            call = call.replace(costs=Costs(energies, flow.count_adjoint if training else None))
         nll = -flow.require_finite(flow.log_prob_pass(x, call) - log_q)
         values = {"loss": nll, "nll": nll}
-        if costs.solves:
-            evaluations = sum(solve.num_evaluations for solve in costs.solves)
-            values["nfe"] = tf.cast(evaluations, tf.float32)
+        return values if call.costs is None else self._with_costs(values, call.costs)
+
+    def _with_costs(self, values, costs):
+        evaluations = sum(solve.num_evaluations for solve in costs.solves)
+        values["nfe"] = tf.cast(evaluations, tf.float32)
         if costs.energies:
-            for name, factor in penalties.items():
+            for name, factor in self._penalties.items():
                 values[name] = sum(getattr(solve, name) for solve in costs.solves)
                 values["loss"] += factor * values[name]
         return values
