@@ -8,6 +8,7 @@ from cases import build_flow, context_matrix, draw_context, draw_data, draw_poin
 
 import tfflows
 from tfflows.layers import AffineCoupling, Chain, Hutchinson, MultiScale, Stack
+from tfflows.layers.stacked_steps import StackedSteps
 from tfflows.networks import MLP
 from tfflows.ode import RungeKutta4
 
@@ -99,6 +100,22 @@ def test_fit_leads_to_the_same_weights(name):
     for mode in MODES:
         for a, b in zip(weights[mode], weights["store"], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_fit_goes_by_the_mode_of_a_stack(mode, monkeypatch):
+    found = []
+    method = StackedSteps.inverse_in_little_memory
+
+    def spy(self, x, indices, memory):
+        found.append(memory)
+        return method(self, x, indices, memory)
+
+    monkeypatch.setattr(StackedSteps, "inverse_in_little_memory", spy)
+    flow = tfflows.RealNVP((4,), num_couplings=6, hidden=(6,), memory=mode)
+    flow.compile("sgd")
+    flow.fit(np.ones([8, 4], "float32"), batch_size=8, verbose=0)
+    assert set(found) == {mode}
 
 
 def test_mode_is_saved_with_the_flow():
