@@ -85,7 +85,11 @@ class StackedSteps:
 
     def _while(self, body, start):
         n = self._stack.n
-        return tf.while_loop(lambda i, *_: i < n, body, start, maximum_iterations=n)
+        # Steps that overlap keep each other's activations.
+        overlap = 10 if self._stack.memory == "store" else 1
+        return tf.while_loop(
+            lambda i, *_: i < n, body, start, maximum_iterations=n, parallel_iterations=overlap
+        )
 
     def inverse_in_little_memory(self, x, indices, memory: str):
         """As `loop` for the inverse pass, but the backward pass computes activations anew.
