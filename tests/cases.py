@@ -492,3 +492,10 @@ def cases_of(names, slow=SLOW) -> list:
 
 def max_difference(a, b) -> float:
     return float(np.max(np.abs(np.asarray(a, "float64") - np.asarray(b, "float64"))))
+
+
+def num_operations(function, *args) -> int:
+    """Operations of a function's graph, those of its loops included."""
+    graph = tf.function(function, autograph=False).get_concrete_function(*args).graph
+    functions = sum(len(f.node_def) for f in graph.as_graph_def().library.function)
+    return len(graph.get_operations()) + functions

@@ -118,6 +118,16 @@ def test_fit_goes_by_the_mode_of_a_stack(mode, monkeypatch):
     assert set(found) == {mode}
 
 
+@pytest.mark.parametrize("mode", ("store", *MODES))
+def test_only_steps_whose_activations_are_stored_overlap(mode):
+    flow = tfflows.RealNVP((4,), num_couplings=6, hidden=(6,), memory=mode)
+    graph = tf.function(flow.log_prob, autograph=False).get_concrete_function(tf.ones([2, 4])).graph
+    nodes = [*graph.as_graph_def().node]
+    nodes += [node for f in graph.as_graph_def().library.function for node in f.node_def]
+    found = {n.attr["parallel_iterations"].i for n in nodes if n.op in ("While", "StatelessWhile")}
+    assert found == ({10} if mode == "store" else {1})
+
+
 def test_mode_is_saved_with_the_flow():
     flow = tfflows.NICE((2,), num_couplings=2, hidden=(4,), memory="invert")
     assert type(flow).from_config(flow.get_config()).memory == "invert"
