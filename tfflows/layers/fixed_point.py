@@ -34,8 +34,9 @@ def solve_contraction(
 
     It ends when no element of the residual is larger than `tolerance * scale`; without a
     tolerance, when that holds for 2e-6 in float32 and 1e-13 in float64, and the largest residual
-    shrinks no more; the plain step from there is returned. With a Lipschitz constant c of the function, the error of x is at most
-    1 / (1 - c) times the residual, in the norm in which c holds. No gradient goes through.
+    shrinks no more. The plain step from there is returned. With a Lipschitz constant c of the
+    function, the error of x is at most 1 / (1 - c) times the residual, in the norm in which c
+    holds. No gradient goes through.
 
     Args:
         function: of a tensor of b's shape, a contraction.
