@@ -140,10 +140,10 @@ def residual_kernels():
         return [[file[f"{block}/layer_{k}/vars/0"][:] for k in range(3)] for block in blocks]
 
 
-def normflows_residual():
+def normflows_residual(tolerance=None):
     """Residual blocks with the kernels of residual_flow_digits."""
     constants = {"BATCH": BATCHES["residual_flow_digits"], "kernels": residual_kernels}
-    return resized(_residual.normflows, _residual, constants)
+    return resized(_residual.normflows, _residual, constants, tolerance=tolerance)
 
 
 def normflows_glow():
@@ -170,6 +170,9 @@ PEERS = {
             tfflows, "residual_flow_digits", as_accurate_as_normflows
         ),
         "normflows": normflows_residual,
+        "normflows that inverts as accurately as tfflows": partial(
+            normflows_residual, _residual.FINE
+        ),
     },
 }
 ENTRIES = sorted(path.parent.name for path in MODELS.glob("*/model.weights.h5"))

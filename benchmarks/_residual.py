@@ -10,6 +10,8 @@ DIM, BLOCKS, HIDDEN, BATCH, LEARNING_RATE = 64, 8, (128, 128), 256, 1e-4
 COEFFICIENT, TERMS, EVALUATION_TERMS = 0.97, 2, 20
 # What normflows' test of the squared step against 1e-5 amounts to.
 LOOSE = 3e-3
+# That of tfflows in float64.
+FINE = 1e-10
 COMPARED, DRAWS = 32, 20
 
 
@@ -86,15 +88,15 @@ def tfflows(tolerance=None):
         x = tf.constant(data())
         z = flow.encode(x)
         counts = []
-        evaluate = every_block.network.evaluate
+        function = every_block.network.function
 
-        def counted(*args):
-            counts.append(1)
-            return evaluate(*args)
+        def counted(parameters):
+            g = function(parameters)
+            return lambda *args: counts.append(1) or g(*args)
 
         # In eager mode each evaluation is a call.
         flow.run_eagerly = True
-        every_block.network.evaluate = counted
+        every_block.network.function = counted
         error = float(tf.reduce_max(tf.abs(flow.decode(z) - x)))
         num_evaluations = len(counts) / BLOCKS
         flow.run_eagerly = False
@@ -116,8 +118,11 @@ def tfflows(tolerance=None):
     }
 
 
-def normflows(saves_memory=True):
-    """normflows' residual blocks and actnorms; power iterations of 5 steps follow each update."""
+def normflows(saves_memory=True, tolerance=None):
+    """normflows' residual blocks and actnorms; power iterations of 5 steps follow each update.
+
+    With a tolerance the flow is in float64 and each of its inverses ends at a step of that size.
+    """
     import normflows
     import torch
 
@@ -136,7 +141,10 @@ def normflows(saves_memory=True):
         flows += [block, normflows.flows.ActNorm((DIM,))]
     flow = normflows.NormalizingFlow(normflows.distributions.DiagGaussian(DIM, False), flows)
     x = torch.from_numpy(data())
+    if tolerance is not None:
+        flow, x = flow.double(), x.double()
     flow.log_prob(x)  # starts the actnorms
+    settings = () if tolerance is None else (tolerance**2, tolerance**2)
 
     def inverse(x):
         total = 0.0
@@ -148,13 +156,16 @@ def normflows(saves_memory=True):
     def forward(z):
         """Without log-dets, which `normflows` would compute too."""
         for layer in flow.flows:
-            z = layer(z)[0] if not hasattr(layer, "iresblock") else layer.iresblock.inverse(z)
+            if hasattr(layer, "iresblock"):
+                z = layer.iresblock._inverse_fixed_point(z, *settings)
+            else:
+                z = layer(z)[0]
         return z
 
     optimizer = torch.optim.Adam(flow.parameters(), LEARNING_RATE, fused=True)
 
     def sample(n):
-        return forward(torch.randn(n, DIM))
+        return forward(torch.randn(n, DIM, dtype=x.dtype))
 
     tasks = torch_tasks(flow, flow.log_prob, sample, inverse, forward, optimizer, x)
     step, log_prob, samples = (tasks[name] for name in ("train", "log_prob", "sample"))
@@ -212,5 +223,6 @@ CONTENDERS = {
     "tfflows": tfflows,
     f"tfflows, tolerance {LOOSE:g}": partial(tfflows, LOOSE),
     "normflows": normflows,
+    f"normflows, float64, tolerance {FINE:g}": partial(normflows, tolerance=FINE),
     "normflows, no Neumann gradient": partial(normflows, False),
 }

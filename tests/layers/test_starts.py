@@ -20,7 +20,7 @@ DRAWN = {
 
 def values_of(initializer, shape=SHAPE):
     weight = keras.Variable(initializer, shape=shape, dtype="float32")
-    return starts(initializer, weight, N)
+    return starts(initializer, weight, N).numpy()
 
 
 @pytest.mark.parametrize("name", DRAWN)

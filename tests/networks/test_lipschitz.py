@@ -120,9 +120,33 @@ def test_activations_have_slopes_of_at_most_one(activation):
     for beta in (-1.0, 0.5, 4.0):
         with tf.GradientTape() as tape:
             tape.watch(h)
-            y = lipschitz._ACTIVATIONS[activation](h, tf.constant(beta))
+            function, largest = lipschitz._ACTIVATIONS[activation]
+            scale = tf.nn.softplus(beta)
+            y = function(scale * h) / (largest * scale)
         slope = np.abs(tape.gradient(y, h))
         assert 0.8 < slope.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("activation", ["lipswish", "lipmish"])
+def test_learned_activations_equal_their_formula(activation):
+    network = LipschitzNetwork((5, 6), activation=activation, dtype="float64")
+    network.build((None, 3), (None, 2))
+    randomize(network)
+    rng = np.random.default_rng(0)
+    network.beta.assign([-1.5, 2.0])
+    x, context = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+
+    def bend(h, beta):
+        scaled = np.log1p(np.exp(beta)) * h
+        if activation == "lipswish":
+            return h / (1 + np.exp(-scaled)) / 1.1
+        return h * np.tanh(np.log1p(np.exp(scaled))) / 1.089
+
+    (first, *rest) = [[np.asarray(v) for v in layer.parameters()] for layer in network.layers]
+    expected = x @ first[0] + first[1] + context @ network.context_kernel.numpy()
+    for (kernel, bias), beta in zip(rest, network.beta.numpy(), strict=True):
+        expected = bend(expected, beta) @ kernel + bias
+    np.testing.assert_allclose(network(x, context), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -104,6 +104,7 @@ def _largest_stretch(block, steps, num_points, seed):
     parameters = tf.nest.map_structure(
         lambda value: tf.cast(value, tf.float64), network.parameters()
     )
+    g = network.function(parameters)
     generator = np.random.default_rng(seed)
     shape = (num_points, *block.latent_shape)
     x, v = (tf.constant(generator.normal(size=shape)) for _ in range(2))
@@ -125,9 +126,9 @@ def _largest_stretch(block, steps, num_points, seed):
         v = 1e-3 * unit(v)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(x)
-            y = network.evaluate(parameters, x, context)
-            image = network.evaluate(parameters, x + v, context)
-            image -= network.evaluate(parameters, x - v, context)
+            y = g(x, context)
+            image = g(x + v, context)
+            image -= g(x - v, context)
             length = norm(image, order)
         stretch = tf.reduce_max(length / (2 * norm(v, order)))
         # J^T J v, but for a factor.

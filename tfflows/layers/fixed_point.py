@@ -20,7 +20,7 @@ def solve_contraction(
     scale: tf.Tensor,
     tolerance: float | None,
     max_iterations: int,
-    what: str,
+    what: str | None,
     start: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """x with `x + function(x) = b`, by an accelerated fixed-point iteration.
@@ -44,7 +44,7 @@ def solve_contraction(
         scale: `[batch]`, in the units of b.
         tolerance: relative to the scale, or `None`.
         max_iterations: evaluations of the function, at most.
-        what: names the problem in the error.
+        what: names the problem in the error; `None` for none, where more iterations follow.
         start: of x, by default 0.
 
     Raises:
@@ -63,41 +63,39 @@ def solve_contraction(
     def residual(x):
         return tf.reshape(b - function(tf.reshape(x, shape)), [-1, size]) - x
 
-    def goes_on(i, x, r, length, pairs, excess, shrinks):
-        return (excess > 1) | shrinks if to_the_end else excess > 1
-
-    def iterate(i, x, r, length, pairs, excess, shrinks):
-        step = r
-        for total, q, weight in pairs:
-            step -= weight * _dot(q, r) * total
+    def iterate(i, x, r, length, totals, changes, weights, excess, goes_on):
+        # Pairs lie in three arrays: p + q, q and 1 / (q . q).
+        step = r - tf.reduce_sum(weights * _dot(changes, r) * totals, 0)
         moved = x + step
         new_r = residual(moved)
         new_length = _dot(new_r, new_r)
-        is_plain = tf.equal(pairs[-1][2], 0)
+        is_plain = tf.equal(weights[-1], 0)
         accepted = is_plain | (new_length < length)
         # At first there is no r from which the new one differs.
         remembered = accepted & (i > 0)
-        pairs = [
-            (total, q, tf.where(remembered, weight, 0))
-            for total, q, weight in _with_pair(pairs, step, new_r - r)
-        ]
+        totals, changes, weights = _with_pair(totals, changes, weights, step, new_r - r)
+        weights = tf.where(remembered, weights, 0)
         x, r = tf.where(accepted, moved, x), tf.where(accepted, new_r, r)
         length = tf.where(accepted, new_length, length)
         found = tf.reduce_max(tf.math.divide_no_nan(tf.abs(r), bound))
-        return i + 1, x, r, length, pairs, found, found < excess
+        goes_on = (found > 1) | (found < excess) if to_the_end else found > 1
+        return i + 1, x, r, length, totals, changes, weights, found, goes_on
 
     x = tf.reshape(b if start is None else tf.stop_gradient(start), [-1, size])
-    zeros, none = tf.zeros_like(x), tf.zeros_like(bound)
-    pairs = [(zeros, zeros, none)] * _MEMORY
+    pairs, none = tf.stack([tf.zeros_like(x)] * _MEMORY), tf.zeros_like(bound)
     iterations, x, r, *_, excess, _ = tf.while_loop(
-        goes_on,
+        lambda i, *state: state[-1] & (i < max_iterations),
         iterate,
-        (0, x, zeros, none, pairs, tf.constant(np.inf, b.dtype), True),
-        maximum_iterations=max_iterations,
+        (
+            *(tf.constant(0), x, pairs[0], none),
+            *(pairs, pairs, tf.stack([none] * _MEMORY)),
+            *(tf.constant(np.inf, b.dtype), tf.constant(True)),
+        ),
     )
     # The last residual says where the plain step leads.
     x = tf.ensure_shape(tf.reshape(x + r, shape), b.shape)
-    x = _require_convergence(x, excess, tolerance, iterations, what)
+    if what is not None:
+        x = _require_convergence(x, excess, tolerance, iterations, what)
     return tf.stop_gradient(x)
 
 
@@ -105,14 +103,14 @@ def _dot(u, v):
     return tf.reduce_sum(u * v, -1, keepdims=True)
 
 
-def _with_pair(pairs, step, change):
-    """The pairs p + q, q and 1 / (q . q), with a new one, orthogonal to all, for the oldest."""
-    total = step + change
-    for other, q, weight in pairs:
-        share = weight * _dot(q, change)
-        total, change = total - share * other, change - share * q
-    weight = tf.math.divide_no_nan(tf.ones([], change.dtype), _dot(change, change))
-    return [*pairs[1:], (total, change, weight)]
+def _with_pair(totals, changes, weights, step, change):
+    """The pairs with a new one, orthogonal to all, for the oldest."""
+    shares = weights * _dot(changes, change)
+    total = step + change - tf.reduce_sum(shares * totals, 0)
+    change -= tf.reduce_sum(shares * changes, 0)
+    weight = tf.math.reciprocal_no_nan(_dot(change, change))
+    news = ((totals, total), (changes, change), (weights, weight))
+    return [tf.stack([*tf.unstack(old)[1:], new]) for old, new in news]
 
 
 def _require_convergence(x, excess, tolerance, iterations, what):

@@ -77,7 +77,7 @@ class Conv1x1(InvertibleLayer):
         def add(name, shape=(size, size), trainable=True):
             weight = self.add_weight(
                 shape=shape,
-                initializer=lambda shape, dtype: tf.constant(starts(name), dtype),
+                initializer=lambda shape, dtype: starts(name).astype(dtype),
                 trainable=trainable,
                 autocast=False,
                 name=name,

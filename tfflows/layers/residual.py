@@ -132,24 +132,41 @@ class ResidualBlock(InvertibleLayer):
     def _forward(self, z, call):
         parameters, context = self._parameters(call), call.context
         own = tf.cast(z, self.variable_dtype)
-        residual = self._residual(parameters, context, own.dtype)
-        is_refined = self.tolerance is None and own.dtype == tf.float32
-        tolerance = _ROUGH if is_refined else self.tolerance
-        x = self._solve(residual, own, _size(own, 1.0), tolerance, "inverse")
-        if is_refined:
+        residual, size = self._residual(parameters, context, own.dtype), _size(own, 1.0)
+        if self.tolerance is None and own.dtype == tf.float32:
+            start = self._solve(residual, own, size, _ROUGH, None)
             precise, wide = self._residual(parameters, context, tf.float64), tf.cast(z, tf.float64)
-            start = tf.cast(x, tf.float64)
-            x = self._solve(precise, wide, _size(wide, 1.0), _FINE, "inverse", start)
-        x = tf.cast(x, z.dtype)
-        # What is left, almost zero, connects x to z and the weights.
-        rest = z - x - self._residual(parameters, context, z.dtype)(x)
-        if is_refined:
-            rest -= tf.stop_gradient(rest)  # which is the rounding of float32
-        x += _implicit(rest, lambda u: self._solve_transposed(residual, x, u))
+            size, start = tf.cast(size, tf.float64), tf.cast(start, tf.float64)
+            x = self._solve(precise, wide, size, _FINE, "inverse", start)
+        else:
+            x = self._solve(residual, own, size, self.tolerance, "inverse")
+        x = self._with_gradient(tf.cast(x, z.dtype), z, parameters, context)
         if not call.log_dets:
             return x, zero_log_det(x)
         _, log_det = self._value_and_log_det(residual, tf.cast(x, own.dtype), call)
         return x, -tf.cast(log_det, x.dtype)
+
+    def _with_gradient(self, x, z, parameters, context):
+        """x, with the gradient of the implicit function that x + g(x) = z makes of it."""
+        sources = [v for v in tf.nest.flatten([parameters, context]) if v is not None]
+
+        @tf.custom_gradient
+        def solution(*_):
+            def gradient(u):
+                own, b = tf.cast(x, self.variable_dtype), tf.cast(u, self.variable_dtype)
+                with tf.GradientTape(persistent=True) as tape:
+                    tape.watch([own, *sources])
+                    g = self._residual(parameters, context, own.dtype)(own)
+                # w + J^T w = u, J the Jacobian of g at x.
+                what = "inverse's gradient"
+                w = self._solve(
+                    lambda w: tape.gradient(g, own, w), b, _size(b), self.tolerance, what
+                )
+                return tf.cast(w, u.dtype), *tape.gradient(g, sources, -w)
+
+            return tf.identity(x), gradient
+
+        return solution(z, *sources)
 
     def _parameters(self, call):
         if not call.constants:
@@ -162,12 +179,13 @@ class ResidualBlock(InvertibleLayer):
         """g in a dtype, as a function of x and of how often the context's batch is repeated."""
         parameters = tf.nest.map_structure(lambda value: tf.cast(value, dtype), parameters)
         context = None if context is None else tf.cast(context, dtype)
+        g = self.network.function(parameters)
 
         def residual(x, repeats=1):
             condition = context
             if context is not None and repeats > 1:
                 condition = tf.tile(context, [repeats, 1])
-            return self.network.evaluate(parameters, x, condition)
+            return g(x, condition)
 
         return residual
 
@@ -179,18 +197,8 @@ class ResidualBlock(InvertibleLayer):
         return estimator.log_det(residual, x, *estimator.noise(x, call, self.seed))
 
     def _solve(self, function, b, scale, tolerance, what, start=None):
-        what = f"The {what} of ResidualBlock '{self.name}'"
+        what = what and f"The {what} of ResidualBlock '{self.name}'"
         return solve_contraction(function, b, scale, tolerance, self.max_iterations, what, start)
-
-    def _solve_transposed(self, residual, x, u):
-        """w with w + J^T w = u, J the Jacobian of g at x."""
-        own, b = tf.cast(x, self.variable_dtype), tf.cast(u, self.variable_dtype)
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(own)
-            g = residual(own)
-        what = "inverse's gradient"
-        w = self._solve(lambda w: tape.gradient(g, own, w), b, _size(b), self.tolerance, what)
-        return tf.cast(w, u.dtype)
 
     def get_config(self):
         return {
@@ -224,13 +232,3 @@ def _size(value, minimum=0.0):
     """Largest |element| of each example, `[batch]`."""
     largest = tf.reduce_max(tf.abs(value), list(range(1, value.shape.rank)))
     return tf.maximum(largest, tf.constant(minimum, value.dtype))
-
-
-def _implicit(rest, solve_transposed):
-    """`rest` itself, whose gradient u becomes `solve_transposed(u)`."""
-
-    @tf.custom_gradient
-    def connect(rest):
-        return tf.identity(rest), solve_transposed
-
-    return connect(rest)

@@ -127,7 +127,7 @@ class Stack(InvertibleLayer):
         values = starts(initializer, weight, self.n)
         return self.add_weight(
             shape=(self.n, *weight.shape),
-            initializer=lambda shape, dtype: tf.constant(values, dtype),
+            initializer=lambda shape, dtype: values,
             dtype=weight.dtype,
             trainable=weight.trainable,
             autocast=False,
@@ -190,15 +190,17 @@ class Stack(InvertibleLayer):
         def adapt_step(x, weights):
             with self.with_weights_of(None, weights) as scope:
                 x = self.template().adapt(x, context)
-            return x, [scope.get_current_value(weight) for weight in self.variables_of_layer]
+            now = [scope.get_current_value(weight) for weight in self.variables_of_layer]
+            changed = [i for i, weight in enumerate(weights) if now[i] is not weight]
+            return x, {i: now[i] for i in changed}
 
         adapted = []
         unstacked = [tf.unstack(tf.convert_to_tensor(weight)) for weight in self.stacked]
         for weights in reversed([*zip(*unstacked, strict=True)]):
-            x, weights = adapt_step(x, weights)
-            adapted.insert(0, weights)
-        for array, values in zip(self.stacked, zip(*adapted, strict=True), strict=True):
-            array.assign(tf.stack(values))
+            x, changed = adapt_step(x, weights)
+            adapted.insert(0, changed)
+        for i in adapted[0]:
+            self.stacked[i].assign(tf.stack([changed[i] for changed in adapted]))
         return x
 
     @property

@@ -65,16 +65,18 @@ class StackedSteps:
         return value, total, [tf.stack(values) for values in zip(*ordered, strict=True)]
 
     def loop(self, method, value, indices, call=None, tensors=None, keep_inputs=False):
-        """Result, log-det, states, and on request an array of the steps' inputs."""
+        """Result, log-det, states, and on request, in a list, an array of the steps' inputs."""
         call = call or self._call
         rows = Rows(tensors or self._tensors(), self._stack.n)
         states = [_array_like(self._stack.stacked[i]) for i in self.state]
-        inputs = tf.TensorArray(value.dtype, self._stack.n, element_shape=value.shape)
         shape = value.shape
+        inputs = []
+        if keep_inputs:
+            inputs = [tf.TensorArray(value.dtype, self._stack.n, element_shape=shape)]
 
         def body(i, value, total, states, inputs):
             index = indices.start + indices.step * i
-            inputs = inputs.write(index, value) if keep_inputs else inputs
+            inputs = [array.write(index, value) for array in inputs]
             value, log_det, state = self._step(method, value, call, index, rows.read(index))
             states = [array.write(index, s) for array, s in zip(states, state, strict=True)]
             return i + 1, tf.ensure_shape(value, shape), total + log_det, states, inputs
@@ -115,7 +117,7 @@ class StackedSteps:
             z, total, states, inputs = self.loop("inverse_pass", x, indices, call, tensors, keep)
 
             def gradient(dz, d_log_det, *_):
-                return self._gradient(z, inputs if keep else None, call, tensors, dz, d_log_det)
+                return self._gradient(z, inputs, call, tensors, dz, d_log_det)
 
             return (z, total, *states), gradient
 
@@ -135,7 +137,7 @@ class StackedSteps:
                 own = [
                     scope.get_current_value(self._stack.variables_of_layer[k]) for k in trainable
                 ]
-                output = None if inputs is None else inputs.read(i)
+                output = inputs[0].read(i) if inputs else None
                 x, dx, found = self._stack.template().inverse_gradients(
                     h, output, self._of_step(call, i), [dh, d_log_det], [*contexts, *own]
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -11,29 +11,20 @@ import tensorflow as tf
 from tfflows.networks.lipschitz_layers import (
     LipschitzConv2D,
     LipschitzDense,
+    normalized,
     require_coefficient,
     require_precision,
 )
 
-
-def _lipswish(h, beta):
-    # The largest slope of swish is 1.0998, whatever beta.
-    return h * tf.sigmoid(tf.nn.softplus(beta) * h) / 1.1
-
-
-def _lipmish(h, beta):
-    # The largest slope of mish is 1.0885, whatever beta.
-    return h * tf.tanh(tf.nn.softplus(tf.nn.softplus(beta) * h)) / 1.089
-
-
-# Of slope at most 1 everywhere.
+# Each with its largest slope. The learned s of LipSwish, h sigmoid(s h) / 1.1, is not in here: with
+# t = s h it is t sigmoid(t) / (1.1 s), whose factors go into the linear maps before and behind it.
 _ACTIVATIONS = {
-    "lipswish": _lipswish,
-    "lipmish": _lipmish,
-    "elu": lambda h, beta: tf.nn.elu(h),
-    "softplus": lambda h, beta: tf.nn.softplus(h),
-    "tanh": lambda h, beta: tf.tanh(h),
-    "relu": lambda h, beta: tf.nn.relu(h),
+    "lipswish": (lambda t: t * tf.sigmoid(t), 1.1),  # 1.0998
+    "lipmish": (lambda t: t * tf.tanh(tf.nn.softplus(t)), 1.089),  # 1.0885
+    "elu": (tf.nn.elu, 1.0),
+    "softplus": (tf.nn.softplus, 1.0),
+    "tanh": (tf.tanh, 1.0),
+    "relu": (tf.nn.relu, 1.0),
 }
 
 
@@ -107,6 +98,7 @@ class LipschitzNetwork(keras.layers.Layer):
                 f"{len(self.hidden) + 1} kernel_sizes, but found {self.kernel_sizes}."
             )
         self.activation = activation
+        self._bend, self._largest_slope = _ACTIVATIONS[activation]
         self.coefficient = float(coefficient)
         self.norm = norm
         self.tolerance = float(tolerance)
@@ -156,29 +148,44 @@ class LipschitzNetwork(keras.layers.Layer):
 
     def parameters(self, training: bool = False) -> dict:
         """All that `evaluate` needs, as tensors: kernels are normalised once for many calls."""
-        found = {"layers": [layer.parameters(training) for layer in self.layers]}
+        found = {"layers": normalized(self.layers, training)}
         for name in ("beta", "context_kernel"):
             weight = getattr(self, name)
             if weight is not None:
                 found[name] = tf.convert_to_tensor(weight)
         return found
 
-    def evaluate(self, parameters: dict, x, context=None):
-        """g(x) for what `parameters` returned."""
-        activation = _ACTIVATIONS[self.activation]
-        beta = parameters.get("beta")
-        h = x
-        for i, (layer, values) in enumerate(zip(self.layers, parameters["layers"], strict=True)):
-            if i > 0:
-                h = activation(h, None if beta is None else beta[i - 1])
-            h = layer.evaluate(values, h)
-            if i == 0 and context is not None:
-                added = tf.matmul(context, parameters["context_kernel"])
-                h += tf.reshape(added, [-1] + [1] * (h.shape.rank - 2) + [added.shape[-1]])
-        return h
+    def function(self, parameters: dict) -> Callable:
+        """g of x and a context (or `None`), for what `parameters` returned, in any precision."""
+        layers, context_kernel = parameters["layers"], parameters.get("context_kernel")
+        if "beta" in parameters:
+            scale = tf.nn.softplus(parameters["beta"])
+            one = tf.ones([1], scale.dtype)
+            outputs = tf.concat([scale, one], 0)
+            inputs = tf.concat([one, scale * self._largest_slope], 0)
+            layers = [
+                (kernel * factor, bias * output)
+                for (kernel, bias), factor, output in zip(
+                    layers, tf.unstack(outputs / inputs), tf.unstack(outputs), strict=True
+                )
+            ]
+            context_kernel = None if context_kernel is None else context_kernel * scale[0]
+
+        def g(x, context=None):
+            h = x
+            for i, (layer, values) in enumerate(zip(self.layers, layers, strict=True)):
+                if i > 0:
+                    h = self._bend(h)
+                h = layer.evaluate(values, h)
+                if i == 0 and context is not None:
+                    added = tf.matmul(context, context_kernel)
+                    h += tf.reshape(added, [-1] + [1] * (h.shape.rank - 2) + [added.shape[-1]])
+            return h
+
+        return g
 
     def call(self, x, context=None, training=False):
-        return self.evaluate(self.parameters(training), x, context)
+        return self.function(self.parameters(training))(x, context)
 
     def lipschitz_bound(self) -> float:
         """A bound of the Lipschitz constant from above: the product of the layers' bounds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -66,25 +67,7 @@ class _LipschitzLayer(keras.layers.Layer):
 
     def parameters(self, training: bool = False):
         """The normalised kernel and the bias, as tensors; in training the state moves on."""
-        kernel = tf.convert_to_tensor(self.kernel)
-        if self.norm == 2:
-            vector = self._singular_vector(tf.stop_gradient(kernel), training)
-            squared_norm = tf.reduce_sum(self._apply(kernel, vector) ** 2)
-        else:
-            squared_norm = self._sum_norm(kernel) ** 2
-        # Written so that a zero kernel has a gradient.
-        norm = tf.sqrt(tf.maximum(squared_norm, self.coefficient**2))
-        return kernel * (self.coefficient / norm), tf.convert_to_tensor(self.bias)
-
-    def _singular_vector(self, kernel, training):
-        """The input that the map stretches most, `[1, ...]`, by power iteration."""
-        tolerance = tf.constant(self.tolerance, kernel.dtype)
-        vector = tf.convert_to_tensor(self.singular_vector)
-        vector = _iterate(self._apply, self._apply_transposed, kernel, vector, tolerance)
-        vector = tf.stop_gradient(vector)
-        if training:
-            self.singular_vector.assign(vector)
-        return vector
+        return normalized([self], training)[0]
 
     def call(self, x, training=False):
         return self.evaluate(self.parameters(training), x)
@@ -92,7 +75,7 @@ class _LipschitzLayer(keras.layers.Layer):
     def evaluate(self, parameters, x):
         """The layer's output for what `parameters` returned."""
         kernel, bias = parameters
-        return self._apply(kernel, x) + bias
+        return tf.nn.bias_add(self._apply(kernel, x), bias)
 
     def lipschitz_bound(self) -> float:
         """Norm of the normalised kernel, from above."""
@@ -111,23 +94,67 @@ class _LipschitzLayer(keras.layers.Layer):
         return {**super().get_config(), **settings}
 
 
+def normalized(layers: Sequence[_LipschitzLayer], training: bool = False) -> list[tuple]:
+    """`parameters` of layers of one norm, whose power iterations run in one loop."""
+    kernels = [tf.convert_to_tensor(layer.kernel) for layer in layers]
+    if layers[0].norm == 2:
+        vectors = _singular_vectors(layers, kernels, training)
+        images = [
+            layer._apply(*pair) for layer, *pair in zip(layers, kernels, vectors, strict=True)
+        ]
+        squared_norms = [tf.reduce_sum(tf.square(image)) for image in images]
+    else:
+        squared_norms = [layer._sum_norm(k) ** 2 for layer, k in zip(layers, kernels, strict=True)]
+    found = []
+    for layer, kernel, squared_norm in zip(layers, kernels, squared_norms, strict=True):
+        # Written so that a zero kernel has a gradient.
+        norm = tf.sqrt(tf.maximum(squared_norm, layer.coefficient**2))
+        kernel *= layer.coefficient / norm
+        found.append((kernel, tf.convert_to_tensor(layer.bias)))
+    return found
+
+
+def _singular_vectors(layers, kernels, training):
+    """The inputs that the maps stretch most, `[1, ...]`, by power iteration."""
+    maps = tuple((layer._apply, layer._apply_transposed) for layer in layers)
+    kernels = [tf.stop_gradient(kernel) for kernel in kernels]
+    starts = [tf.convert_to_tensor(layer.singular_vector) for layer in layers]
+    tolerances = [tf.constant(layer.tolerance, layer.variable_dtype) for layer in layers]
+    vectors = [tf.stop_gradient(v) for v in _iterate(maps, kernels, starts, tolerances)]
+    if training:
+        for layer, vector in zip(layers, vectors, strict=True):
+            layer.singular_vector.assign(vector)
+    return vectors
+
+
 # A graph, since eager mode would take some milliseconds an iteration.
 @tf.function(autograph=False)
-def _iterate(apply, apply_transposed, kernel, start, tolerance):
-    """Power iteration of a linear map, until a step changes the unit vector by the tolerance."""
+def _iterate(maps, kernels, starts, tolerances):
+    """Power iterations of linear maps.
 
-    def goes_on(vector, change):
-        return change > tolerance
+    Each goes on until a step changes its unit vector by no more than its tolerance.
+    """
 
-    def step(vector, change):
-        image = apply_transposed(kernel, apply(kernel, vector))
-        length = tf.norm(image)
-        # A zero kernel has no such vector, and must not destroy the state.
-        found = tf.where(length > 0, tf.math.divide_no_nan(image, length), vector)
-        return found, tf.norm(found - vector)
+    def goes_on(vectors, changes):
+        return tf.reduce_any(tf.stack(changes) > tf.stack(bounds))
 
-    start = (start / tf.norm(start), tf.constant(np.inf, kernel.dtype))
-    return tf.while_loop(goes_on, step, start, maximum_iterations=_MAX_ITERATIONS)[0]
+    def step(vectors, changes):
+        found = []
+        for (apply, apply_transposed), kernel, vector, change, bound in zip(
+            maps, kernels, vectors, changes, bounds, strict=True
+        ):
+            image = apply_transposed(kernel, apply(kernel, vector))
+            energy = tf.nn.l2_loss(image)
+            # A zero kernel has no such vector, and must not destroy the state.
+            moves = (change > bound) & (energy > 0)
+            found.append(tf.where(moves, image * tf.math.rsqrt(2 * energy), vector))
+        return found, [tf.nn.l2_loss(new - old) for new, old in zip(found, vectors, strict=True)]
+
+    # l2_loss is |v|^2 / 2.
+    vectors = [start * tf.math.rsqrt(2 * tf.nn.l2_loss(start)) for start in starts]
+    bounds = [tolerance**2 / 2 for tolerance in tolerances]
+    changes = [tf.constant(np.inf, start.dtype) for start in starts]
+    return tf.while_loop(goes_on, step, (vectors, changes), maximum_iterations=_MAX_ITERATIONS)[0]
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -257,9 +284,8 @@ class LipschitzConv2D(_LipschitzLayer):
 
     @staticmethod
     def _apply_transposed(kernel, y):
-        # With stride 1, the convolution with the turned kernel.
-        turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-        return tf.nn.conv2d(y, turned, strides=1, padding="SAME")
+        shape = [y.shape[0], *y.shape[1:3], kernel.shape[2]]
+        return tf.nn.conv2d_transpose(y, kernel, shape, strides=1, padding="SAME")
 
     def _sum_norm(self, kernel):
         return tf.reduce_max(tf.reduce_sum(tf.abs(kernel), (0, 1, 3 if self.norm == 1 else 2)))
