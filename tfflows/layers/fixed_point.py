@@ -45,7 +45,7 @@ def solve_contraction(
         tolerance: relative to the scale, or `None`.
         max_iterations: evaluations of the function, at most.
         what: names the problem in the error; `None` for none, where more iterations follow.
-        start: of x, by default 0.
+        start: of x, by default b.
 
     Raises:
         ValueError: eagerly, if the tolerance is not reached.
