@@ -12,19 +12,55 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tfflows.transformers import TRANSFORMERS, Affine, SinhArcsinh, Transformer, as_transformer
+from tfflows.transformers import (
+    TRANSFORMERS,
+    Affine,
+    RationalQuadraticSpline,
+    SinhArcsinh,
+    Transformer,
+    as_transformer,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A transformer, and the largest parameter that it is given."""
+    """A transformer, the largest parameter that it is given, and what makes its rounding errors.
+
+    Attributes:
+        operations: of a direction, one after the other. Library functions (exp, tanh, sinh, asinh,
+            softplus) count as one.
+        size: of what values are sums of, however small they are themselves.
+        condition: how many times larger the relative error of a slope is than that of a value.
+    """
 
     transformer: Transformer
     largest: float = 1000.0
+    operations: int = 8
+    size: float = 0.0
+    condition: float = 1.0
+
+    @property
+    def roundings(self):
+        """Of a round trip, or of two results that differ, in units of the last place."""
+        return 2 * self.operations * UNITS_PER_OPERATION
+
+
+# Library functions are good to that.
+UNITS_PER_OPERATION = 2
+
+
+def spline(**settings):
+    """Knots are sums of shares of the box, and slopes quotients of differences of knots."""
+    made = RationalQuadraticSpline(**settings)
+    narrowest = 2 * made.bound * min(made.min_bin_width, made.min_bin_height)
+    condition = made.bound / narrowest
+    return Case(made, operations=made.bins + 20, size=made.bound, condition=condition)
 
 
 CASES = {
     **{name: Case(transformer()) for name, transformer in TRANSFORMERS.items()},
+    "RationalQuadraticSpline": spline(),
+    "RationalQuadraticSpline of 2 bins": spline(bins=2, bound=1.0, min_bin_width=0.1),
     # exp(20) times the largest z is still far from the largest float32.
     "Affine, not bounded": Case(Affine(bound=None), largest=20.0),
     "SinhArcsinh, bound 0.5": Case(SinhArcsinh(bound=0.5)),
@@ -36,12 +72,6 @@ every_case = pytest.mark.parametrize("name", CASES)
 both_directions = pytest.mark.parametrize("direction", DIRECTIONS)
 examples = settings(max_examples=15, derandomize=True, deadline=None, database=None)
 
-# Tolerances are roundings times condition. A map takes up to 8 operations a direction, and its
-# library functions (exp, tanh, sinh, asinh, softplus) are good to 2 units in the last place.
-OPERATIONS = 8
-UNITS_PER_OPERATION = 2
-ROUNDINGS = 2 * OPERATIONS * UNITS_PER_OPERATION  # of a round trip, or of two results that differ
-
 
 class Measured(NamedTuple):
     """What a direction makes of a value, and how it depends on its inputs."""
@@ -52,27 +82,30 @@ class Measured(NamedTuple):
     slope: tf.Tensor  # of the result
     bend: tf.Tensor  # slope of the log-det
     gradients: list  # of both, with respect to the value and each parameter
+    case: Case
 
     def error(self):
         """Relative error of one side: rounding of an exponent is multiplied by its size."""
         exponents = np.log1p(np.abs(self.value)) + np.log1p(np.abs(self.result))
         eps = np.finfo(self.result.dtype).eps
-        return ROUNDINGS * eps * (1 + exponents + np.abs(self.log_det))
+        return self.case.roundings * eps * (1 + exponents + np.abs(self.log_det))
 
     def value_tolerance(self):
         """Errors relative to the value, and those relative to the result, taken back."""
-        return self.error() * (np.abs(self.value) + np.abs(self.result) / self.slope)
+        value, result = (np.abs(part) + self.case.size for part in (self.value, self.result))
+        return self.error() * (value + result / self.slope)
 
     def result_tolerance(self):
         return self.value_tolerance() * self.slope
 
     def log_det_tolerance(self):
-        return self.error() + self.value_tolerance() * np.abs(self.bend)
+        own = self.case.condition * self.error()
+        return own + self.value_tolerance() * np.abs(self.bend)
 
 
 @functools.cache
 def traced(transformer, direction):
-    """`Measured` as one graph, traced once per dtype."""
+    """What `Measured` says, but for the case, as one graph, traced once per dtype."""
 
     @tf.function(autograph=False)
     def measure(value, parameters):
@@ -84,14 +117,14 @@ def traced(transformer, direction):
         slope = tape.gradient(result, value, unconnected_gradients=zero)
         bend = tape.gradient(log_det, value, unconnected_gradients=zero)
         gradients = tape.gradient(both, [value, *parameters])
-        return Measured(value, result, log_det, slope, bend, gradients)
+        return value, result, log_det, slope, bend, gradients
 
     return measure
 
 
 def measure(name, direction, value, parameters) -> Measured:
-    measured = traced(CASES[name].transformer, direction)(value, parameters)
-    return Measured(*(part.numpy() for part in measured[:-1]), measured.gradients)
+    *parts, gradients = traced(CASES[name].transformer, direction)(value, parameters)
+    return Measured(*(part.numpy() for part in parts), gradients, CASES[name])
 
 
 @functools.cache
@@ -242,7 +275,11 @@ def ordinary(name, direction):
 @every_case
 @both_directions
 def test_every_parameter_has_an_effect(name, direction):
-    for gradient in measure(name, direction, *ordinary(name, direction)).gradients:
+    # Parameters that all values share, of which a spline has some in each of its bins.
+    _, parameters = ordinary(name, direction)
+    to_support = supports(CASES[name].transformer, direction)[0][0]
+    value = tf.constant(to_support(np.linspace(-2.7, 2.9, 8).reshape(SHAPE)))
+    for gradient in measure(name, direction, value, [p[0, 0] for p in parameters]).gradients:
         assert np.all(np.abs(gradient) > 1e-3)
 
 

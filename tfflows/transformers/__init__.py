@@ -8,6 +8,7 @@ from tfflows.transformers.affine import SigmoidAffine as SigmoidAffine
 from tfflows.transformers.base import Transformer, as_transformer
 from tfflows.transformers.shift import Shift as Shift
 from tfflows.transformers.sinh_arcsinh import SinhArcsinh as SinhArcsinh
+from tfflows.transformers.spline import RationalQuadraticSpline as RationalQuadraticSpline
 
 # All of them, by name.
 TRANSFORMERS = {
