@@ -127,6 +127,19 @@ def test_activations_have_slopes_of_at_most_one(activation):
         assert 0.8 < slope.max() <= 1 + 1e-6
 
 
+@pytest.mark.parametrize("kernel_sizes", [None, (3, 1, 3)])
+def test_each_power_iteration_ends_by_itself(kernel_sizes):
+    shape = (4,) if kernel_sizes is None else (3, 4, 2)
+    network = LipschitzNetwork((6, 9), kernel_sizes)
+    network.build((None, *shape))
+    randomize(network)
+    alone = [layer.parameters() for layer in network.layers]
+    for found, expected in zip(network.parameters()["layers"], alone, strict=True):
+        # Another order of sums; a step more or less would change norms by up to 5e-4.
+        np.testing.assert_allclose(found[0], expected[0], rtol=2e-6)
+        np.testing.assert_array_equal(found[1], expected[1])
+
+
 @pytest.mark.parametrize("activation", ["lipswish", "lipmish"])
 def test_learned_activations_equal_their_formula(activation):
     network = LipschitzNetwork((5, 6), activation=activation, dtype="float64")

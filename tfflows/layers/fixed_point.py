@@ -83,13 +83,20 @@ def solve_contraction(
 
     x = tf.reshape(b if start is None else tf.stop_gradient(start), [-1, size])
     pairs, none = tf.stack([tf.zeros_like(x)] * _MEMORY), tf.zeros_like(bound)
+    weights, excess = tf.stack([none] * _MEMORY), tf.constant(np.inf, b.dtype)
     iterations, x, r, *_, excess, _ = tf.while_loop(
         lambda i, *state: state[-1] & (i < max_iterations),
         iterate,
         (
-            *(tf.constant(0), x, pairs[0], none),
-            *(pairs, pairs, tf.stack([none] * _MEMORY)),
-            *(tf.constant(np.inf, b.dtype), tf.constant(True)),
+            tf.constant(0),
+            x,
+            tf.zeros_like(x),
+            none,
+            pairs,
+            pairs,
+            weights,
+            excess,
+            tf.constant(True),
         ),
     )
     # The last residual says where the plain step leads.
