@@ -31,10 +31,10 @@ autograd, in float32. Examples a call: {batches}.
   (1e-6) and an exact trace, but not the standardization of the data.
 - residual_flow_digits: 8 residual blocks of 64 dimensions, hidden layers of 128 and 128 LipSwish.
   normflows has the same kernels, and no biases. The entry computes log-dets exactly and inverts in
-  float64 to its last digits; normflows estimates them with 20 terms and a roulette, and ends fixed
+  float64 to 1e-9; normflows estimates them with 20 terms and a roulette, and ends fixed
   points in float32, at 1e-5 of the squared step, which is a step of 0.003. One row is the entry
   with that estimator and that tolerance; another is normflows in float64 with fixed points that end
-  at 1e-10, as the entry's do (its log-dets stay estimates).
+  at 1e-9, as the entry's do (its log-dets stay estimates).
 
 Milliseconds a call: lower quartile (median) of {counts} calls, over {rounds} rounds in which the
 contenders take turns. The ratio is that of the lower quartiles to the `tf.function`'s.

@@ -84,15 +84,16 @@ def test_without_a_tolerance_it_goes_on_to_rounding(rng, dtype, reached):
     assert np.max(excess) <= reached
 
 
-def test_it_starts_from_what_is_given(rng):
-    matrix, x = contraction(rng, 0.9), rng.normal(size=(2, DIM))
-    b = tf.constant(x + x @ matrix)
+def test_most_iterations_are_rough(rng):
+    matrix, b = contraction(rng, 0.9), rng.normal(size=(2, DIM))
     function, calls = counted(lambda x: x @ matrix)
-    found = solve_contraction(
-        function, b, tf.ones([2], "float64"), 1e-10, 500, "Test", tf.constant(x)
-    )
-    assert len(calls) == 1
-    np.testing.assert_allclose(found, x, rtol=0, atol=1e-12)
+    rough, rough_calls = counted(lambda x: x @ tf.cast(matrix, tf.float32))
+    scale = tf.ones([2])
+    x = solve_contraction(function, tf.constant(b), scale, 1e-9, 500, "Test", rough)
+    residual = np.abs(b - x - x @ matrix).max()
+    assert residual <= 0.9 * 1e-9 * np.sqrt(DIM)
+    # Each makes its share of the errors' powers of ten, 5.7 and 3.3.
+    assert rough_calls and len(calls) < len(rough_calls)
 
 
 def test_images_are_solved_as_vectors_are(rng):

@@ -20,8 +20,8 @@ def solve_contraction(
     scale: tf.Tensor,
     tolerance: float | None,
     max_iterations: int,
-    what: str | None,
-    start: tf.Tensor | None = None,
+    what: str,
+    rough: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """x with `x + function(x) = b`, by an accelerated fixed-point iteration.
 
@@ -43,9 +43,9 @@ def solve_contraction(
         b: `[batch, ...]`.
         scale: `[batch]`, in the units of b.
         tolerance: relative to the scale, or `None`.
-        max_iterations: evaluations of the function, at most.
-        what: names the problem in the error; `None` for none, where more iterations follow.
-        start: of x, by default b.
+        max_iterations: evaluations of the function, at most, in each precision.
+        what: names the problem in the error.
+        rough: the function in float32, for iterations down to 2e-6 before those in b's precision.
 
     Raises:
         ValueError: eagerly, if the tolerance is not reached.
@@ -54,56 +54,59 @@ def solve_contraction(
     Source: Anderson, "Iterative procedures for nonlinear integral equations", 1965; Eirola and
     Nevanlinna, "Accelerating with rank-one updates", 1989, for orthogonal changes.
     """
-    b, scale = tf.stop_gradient(b), tf.stop_gradient(scale)
     to_the_end = tolerance is None
     tolerance = tolerance or _REACHABLE[b.dtype.name]
-    bound = tf.reshape(tolerance * scale, [-1, 1])
-    shape, size = tf.shape(b), math.prod(b.shape[1:])
+    x = _as_rows(b)
+    r = tf.zeros_like(x)
+    if rough is not None:
+        narrow = tf.cast(b, tf.float32)
+        x, r, *_ = _iterated(rough, narrow, scale, x, r, _REACHABLE["float32"], max_iterations)
+    x, r, error, iterations = _iterated(
+        function, b, scale, x, r, tolerance, max_iterations, to_the_end
+    )
+    # The last residual says where the plain step leads.
+    x = tf.ensure_shape(tf.reshape(x + r, tf.shape(b)), b.shape)
+    return tf.stop_gradient(_require_convergence(x, error, tolerance, iterations, what))
 
-    def residual(x):
-        return tf.reshape(b - function(tf.reshape(x, shape)), [-1, size]) - x
 
-    def iterate(i, x, r, length, totals, changes, weights, excess, goes_on):
+def _iterated(function, b, scale, x, r, tolerance, max_iterations, to_the_end=False):
+    """Better x and r, the largest r relative to its scale, and the number of evaluations."""
+    shape, b_rows, scale = tf.shape(b), _as_rows(b), tf.reshape(scale, [-1, 1])
+    x, r, scale = (tf.cast(value, b.dtype) for value in (x, r, scale))
+
+    def iterate(i, x, r, length, totals, changes, weights, error, goes_on):
         # Pairs lie in three arrays: p + q, q and 1 / (q . q).
         step = r - tf.reduce_sum(weights * _dot(changes, r) * totals, 0)
         moved = x + step
-        new_r = residual(moved)
+        new_r = b_rows - _as_rows(function(tf.reshape(moved, shape))) - moved
         new_length = _dot(new_r, new_r)
         is_plain = tf.equal(weights[-1], 0)
         accepted = is_plain | (new_length < length)
-        # At first there is no r from which the new one differs.
+        # The first r is not this function's.
         remembered = accepted & (i > 0)
         totals, changes, weights = _with_pair(totals, changes, weights, step, new_r - r)
         weights = tf.where(remembered, weights, 0)
         x, r = tf.where(accepted, moved, x), tf.where(accepted, new_r, r)
         length = tf.where(accepted, new_length, length)
-        found = tf.reduce_max(tf.math.divide_no_nan(tf.abs(r), bound))
-        goes_on = (found > 1) | (found < excess) if to_the_end else found > 1
+        found = tf.reduce_max(tf.math.divide_no_nan(tf.abs(r), scale))
+        goes_on = found > tolerance
+        if to_the_end:
+            goes_on |= found < error
         return i + 1, x, r, length, totals, changes, weights, found, goes_on
 
-    x = tf.reshape(b if start is None else tf.stop_gradient(start), [-1, size])
-    pairs, none = tf.stack([tf.zeros_like(x)] * _MEMORY), tf.zeros_like(bound)
-    weights, excess = tf.stack([none] * _MEMORY), tf.constant(np.inf, b.dtype)
-    iterations, x, r, *_, excess, _ = tf.while_loop(
+    none = tf.zeros_like(scale)
+    pairs, weights = tf.stack([tf.zeros_like(x)] * _MEMORY), tf.stack([none] * _MEMORY)
+    error = tf.constant(np.inf, b.dtype)
+    iterations, x, r, *_, error, _ = tf.while_loop(
         lambda i, *state: state[-1] & (i < max_iterations),
         iterate,
-        (
-            tf.constant(0),
-            x,
-            tf.zeros_like(x),
-            none,
-            pairs,
-            pairs,
-            weights,
-            excess,
-            tf.constant(True),
-        ),
+        (tf.constant(0), x, r, none, pairs, pairs, weights, error, tf.constant(True)),
     )
-    # The last residual says where the plain step leads.
-    x = tf.ensure_shape(tf.reshape(x + r, shape), b.shape)
-    if what is not None:
-        x = _require_convergence(x, excess, tolerance, iterations, what)
-    return tf.stop_gradient(x)
+    return x, r, error, iterations
+
+
+def _as_rows(value):
+    return tf.reshape(value, [-1, math.prod(value.shape[1:])])
 
 
 def _dot(u, v):
@@ -120,14 +123,16 @@ def _with_pair(totals, changes, weights, step, change):
     return [tf.stack([*tf.unstack(old)[1:], new]) for old, new in news]
 
 
-def _require_convergence(x, excess, tolerance, iterations, what):
-    reached = excess <= 1
+def _require_convergence(x, error, tolerance, iterations, what):
+    reached = error <= tolerance
     message = f"{what} did not converge: the residual, relative to its scale, is"
     limit = f"but should be at most {tolerance:.1e}; iterations made:"
     if tf.executing_eagerly():
         if not reached:
-            raise ValueError(f"{message} {float(excess) * tolerance:.1e}, {limit} {iterations}.")
+            raise ValueError(f"{message} {float(error):.1e}, {limit} {iterations}.")
         return x
-    values = [message, excess * tolerance, limit, iterations]
-    with tf.control_dependencies([tf.debugging.Assert(reached, values)]):
+    values = [message, error, limit, iterations]
+    # Raw: TensorFlow's own wrapper makes a conditional and two functions of it.
+    check = tf.raw_ops.Assert(condition=reached, data=values, summarize=len(values))
+    with tf.control_dependencies([check]):
         return tf.identity(x)

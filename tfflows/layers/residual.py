@@ -14,9 +14,9 @@ from tfflows.layers.old_spellings import with_estimators
 from tfflows.layers.passes import Pass
 from tfflows.networks import LipschitzNetwork
 
-# Tolerances of the inverse in float32, by iterations in float32 and then in float64. What is left
-# of an error grows by up to 1 / (1 - c) at each block.
-_ROUGH, _FINE = 2e-6, 1e-10
+# Of the inverse in float32, whose last iterations are in float64. An error of x is at most
+# 1 / (1 - c) times as large: for c = 0.97, half of float32's last place.
+_TOLERANCE = 1e-9
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -45,9 +45,9 @@ class ResidualBlock(InvertibleLayer):
         seed: of the random numbers of `evaluation`.
         tolerance: of the inverse: largest |x + g(x) - z| in units of max(1, |z|), by the largest
             element of each example; `None` for as small as rounding allows, and in float32 for
-            1e-10, with last iterations in float64. The error of x is up to 1 / (1 - c) times that,
+            1e-9, with last iterations in float64. The error of x is up to 1 / (1 - c) times that,
             c the network's coefficient.
-        max_iterations: evaluations of g to reach it, at most.
+        max_iterations: evaluations of g to reach it, at most, in each precision.
 
     Raises:
         ValueError: if an argument is out of its range; from the forward map, if the iteration
@@ -134,10 +134,8 @@ class ResidualBlock(InvertibleLayer):
         own = tf.cast(z, self.variable_dtype)
         residual, size = self._residual(parameters, context, own.dtype), _size(own, 1.0)
         if self.tolerance is None and own.dtype == tf.float32:
-            start = self._solve(residual, own, size, _ROUGH, None)
             precise, wide = self._residual(parameters, context, tf.float64), tf.cast(z, tf.float64)
-            size, start = tf.cast(size, tf.float64), tf.cast(start, tf.float64)
-            x = self._solve(precise, wide, size, _FINE, "inverse", start)
+            x = self._solve(precise, wide, size, _TOLERANCE, "inverse", residual)
         else:
             x = self._solve(residual, own, size, self.tolerance, "inverse")
         x = self._with_gradient(tf.cast(x, z.dtype), z, parameters, context)
@@ -196,9 +194,9 @@ class ResidualBlock(InvertibleLayer):
         # Blocks of one flow have different seeds.
         return estimator.log_det(residual, x, *estimator.noise(x, call, self.seed))
 
-    def _solve(self, function, b, scale, tolerance, what, start=None):
-        what = what and f"The {what} of ResidualBlock '{self.name}'"
-        return solve_contraction(function, b, scale, tolerance, self.max_iterations, what, start)
+    def _solve(self, function, b, scale, tolerance, what, rough=None):
+        what = f"The {what} of ResidualBlock '{self.name}'"
+        return solve_contraction(function, b, scale, tolerance, self.max_iterations, what, rough)
 
     def get_config(self):
         return {

@@ -31,11 +31,11 @@ class Rows:
     """
 
     def __init__(self, arrays: Sequence[tf.Tensor], n: int):
-        self._arrays = [(np.array(array.shape[1:], "int32"), array.dtype) for array in arrays]
+        self._arrays = [(array.shape[1:], array.dtype) for array in arrays]
         self._gradient = _gradient_of_reading(n)
+        shape = _inferred_shape()
         self._lists = [
-            tf.raw_ops.TensorListFromTensor(tensor=array, element_shape=shape)
-            for array, (shape, _) in zip(arrays, self._arrays, strict=True)
+            tf.raw_ops.TensorListFromTensor(tensor=array, element_shape=shape) for array in arrays
         ]
 
     def read(self, index) -> list[tf.Tensor]:
@@ -47,12 +47,19 @@ class Rows:
             return self._read(index)
 
     def _read(self, index):
-        return [
-            tf.raw_ops.TensorListGetItem(
-                input_handle=list_, index=index, element_shape=shape, element_dtype=dtype
+        rows, inferred = [], _inferred_shape()
+        for list_, (shape, dtype) in zip(self._lists, self._arrays, strict=True):
+            row = tf.raw_ops.TensorListGetItem(
+                input_handle=list_, index=index, element_shape=inferred, element_dtype=dtype
             )
-            for list_, (shape, dtype) in zip(self._lists, self._arrays, strict=True)
-        ]
+            row.set_shape(shape)
+            rows.append(row)
+        return rows
+
+
+def _inferred_shape():
+    """That of a list's elements, which the list knows."""
+    return tf.constant(-1)
 
 
 def _gradient_of_reading(n: int) -> str:

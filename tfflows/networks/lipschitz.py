@@ -147,19 +147,16 @@ class LipschitzNetwork(keras.layers.Layer):
         self.built = True
 
     def parameters(self, training: bool = False) -> dict:
-        """All that `evaluate` needs, as tensors: kernels are normalised once for many calls."""
-        found = {"layers": normalized(self.layers, training)}
-        for name in ("beta", "context_kernel"):
-            weight = getattr(self, name)
-            if weight is not None:
-                found[name] = tf.convert_to_tensor(weight)
-        return found
+        """What `function` needs, as tensors: computed once for many calls.
 
-    def function(self, parameters: dict) -> Callable:
-        """g of x and a context (or `None`), for what `parameters` returned, in any precision."""
-        layers, context_kernel = parameters["layers"], parameters.get("context_kernel")
-        if "beta" in parameters:
-            scale = tf.nn.softplus(parameters["beta"])
+        Kernels are normalised, and the factors of the activations are in kernels and biases.
+        """
+        layers = normalized(self.layers, training)
+        context_kernel = None
+        if self.context_kernel is not None:
+            context_kernel = tf.convert_to_tensor(self.context_kernel)
+        if self.beta is not None:
+            scale = tf.nn.softplus(tf.convert_to_tensor(self.beta))
             one = tf.ones([1], scale.dtype)
             outputs = tf.concat([scale, one], 0)
             inputs = tf.concat([one, scale * self._largest_slope], 0)
@@ -170,15 +167,24 @@ class LipschitzNetwork(keras.layers.Layer):
                 )
             ]
             context_kernel = None if context_kernel is None else context_kernel * scale[0]
+        found = {"layers": layers}
+        if context_kernel is not None:
+            found["context_kernel"] = context_kernel
+        return found
+
+    def function(self, parameters: dict) -> Callable:
+        """g of x and a context (or `None`), for what `parameters` returned, in any precision."""
 
         def g(x, context=None):
             h = x
-            for i, (layer, values) in enumerate(zip(self.layers, layers, strict=True)):
+            for i, (layer, values) in enumerate(
+                zip(self.layers, parameters["layers"], strict=True)
+            ):
                 if i > 0:
                     h = self._bend(h)
                 h = layer.evaluate(values, h)
                 if i == 0 and context is not None:
-                    added = tf.matmul(context, context_kernel)
+                    added = tf.matmul(context, parameters["context_kernel"])
                     h += tf.reshape(added, [-1] + [1] * (h.shape.rank - 2) + [added.shape[-1]])
             return h
 

@@ -13,6 +13,8 @@ _NORMS = (1, 2, "inf")
 _MAX_ITERATIONS = 500
 # Up to this size a convolution's norm comes from its matrix, beyond from its Fourier transform.
 _MATRIX_SIZE = 1024
+# Of the squared singular values, in power iterations.
+_SHIFT = 1e-15
 # More than what float64 loses in singular values.
 _ROUNDING = 1e-9
 
@@ -102,59 +104,62 @@ def normalized(layers: Sequence[_LipschitzLayer], training: bool = False) -> lis
         images = [
             layer._apply(*pair) for layer, *pair in zip(layers, kernels, vectors, strict=True)
         ]
-        squared_norms = [tf.reduce_sum(tf.square(image)) for image in images]
+        squared_norms = 2 * tf.stack([tf.nn.l2_loss(image) for image in images])
     else:
-        squared_norms = [layer._sum_norm(k) ** 2 for layer, k in zip(layers, kernels, strict=True)]
-    found = []
-    for layer, kernel, squared_norm in zip(layers, kernels, squared_norms, strict=True):
-        # Written so that a zero kernel has a gradient.
-        norm = tf.sqrt(tf.maximum(squared_norm, layer.coefficient**2))
-        kernel *= layer.coefficient / norm
-        found.append((kernel, tf.convert_to_tensor(layer.bias)))
-    return found
+        norms = [layer._sum_norm(kernel) for layer, kernel in zip(layers, kernels, strict=True)]
+        squared_norms = tf.square(tf.stack(norms))
+    coefficients = np.array([layer.coefficient for layer in layers], layers[0].variable_dtype)
+    # Written so that a zero kernel has a gradient.
+    factors = coefficients / tf.sqrt(tf.maximum(squared_norms, coefficients**2))
+    biases = [tf.convert_to_tensor(layer.bias) for layer in layers]
+    kernels = [kernel * f for kernel, f in zip(kernels, tf.unstack(factors), strict=True)]
+    return [*zip(kernels, biases, strict=True)]
 
 
 def _singular_vectors(layers, kernels, training):
     """The inputs that the maps stretch most, `[1, ...]`, by power iteration."""
     maps = tuple((layer._apply, layer._apply_transposed) for layer in layers)
-    kernels = [tf.stop_gradient(kernel) for kernel in kernels]
     starts = [tf.convert_to_tensor(layer.singular_vector) for layer in layers]
-    tolerances = [tf.constant(layer.tolerance, layer.variable_dtype) for layer in layers]
-    vectors = [tf.stop_gradient(v) for v in _iterate(maps, kernels, starts, tolerances)]
+    bounds = np.array([layer.tolerance**2 / 2 for layer in layers], layers[0].variable_dtype)
+    # As a graph, since eager mode would take some milliseconds an iteration.
+    iterate = _iterate_in_graph if tf.executing_eagerly() else _iterate
+    vectors = [tf.stop_gradient(v) for v in iterate(maps, kernels, starts, tf.constant(bounds))]
     if training:
         for layer, vector in zip(layers, vectors, strict=True):
             layer.singular_vector.assign(vector)
     return vectors
 
 
-# A graph, since eager mode would take some milliseconds an iteration.
-@tf.function(autograph=False)
-def _iterate(maps, kernels, starts, tolerances):
+def _iterate(maps, kernels, starts, bounds):
     """Power iterations of linear maps.
 
-    Each goes on until a step changes its unit vector by no more than its tolerance.
+    Each goes on until a step changes its unit vector v such that |change|^2 / 2, which is what
+    `l2_loss` computes, is no larger than its bound.
     """
-
-    def goes_on(vectors, changes):
-        return tf.reduce_any(tf.stack(changes) > tf.stack(bounds))
 
     def step(vectors, changes):
         found = []
-        for (apply, apply_transposed), kernel, vector, change, bound in zip(
-            maps, kernels, vectors, changes, bounds, strict=True
+        moves = tf.unstack(changes > bounds)
+        for (apply, apply_transposed), kernel, vector, move in zip(
+            maps, kernels, vectors, moves, strict=True
         ):
-            image = apply_transposed(kernel, apply(kernel, vector))
-            energy = tf.nn.l2_loss(image)
-            # A zero kernel has no such vector, and must not destroy the state.
-            moves = (change > bound) & (energy > 0)
-            found.append(tf.where(moves, image * tf.math.rsqrt(2 * energy), vector))
-        return found, [tf.nn.l2_loss(new - old) for new, old in zip(found, vectors, strict=True)]
+            # The shift changes no singular vector, and leaves the state of a zero kernel as it is.
+            image = apply_transposed(kernel, apply(kernel, vector)) + _SHIFT * vector
+            unit = image * tf.math.rsqrt(2 * tf.nn.l2_loss(image))
+            found.append(tf.where(move, unit, vector))
+        differences = [new - old for new, old in zip(found, vectors, strict=True)]
+        return found, tf.stack([tf.nn.l2_loss(difference) for difference in differences])
 
-    # l2_loss is |v|^2 / 2.
-    vectors = [start * tf.math.rsqrt(2 * tf.nn.l2_loss(start)) for start in starts]
-    bounds = [tolerance**2 / 2 for tolerance in tolerances]
-    changes = [tf.constant(np.inf, start.dtype) for start in starts]
-    return tf.while_loop(goes_on, step, (vectors, changes), maximum_iterations=_MAX_ITERATIONS)[0]
+    changes = tf.fill(bounds.shape, tf.constant(np.inf, bounds.dtype))
+    return tf.while_loop(
+        lambda _, changes: tf.reduce_any(changes > bounds),
+        step,
+        (starts, changes),
+        maximum_iterations=_MAX_ITERATIONS,
+    )[0]
+
+
+_iterate_in_graph = tf.function(_iterate, autograph=False)
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
