@@ -17,6 +17,7 @@ from tfflows.layers import (
     ActNorm,
     AdditiveCoupling,
     AffineCoupling,
+    Autoregressive,
     Chain,
     ContinuousLayer,
     Conv1x1,
@@ -42,13 +43,14 @@ from tfflows.networks import (
     MLP,
     ConvNetwork,
     LipschitzNetwork,
+    MaskedMLP,
     ResidualConvNetwork,
     ResidualMLP,
     TimeDependentConvNetwork,
     TimeDependentMLP,
 )
 from tfflows.ode import RungeKutta4
-from tfflows.transformers import TRANSFORMERS
+from tfflows.transformers import TRANSFORMERS, Affine, RationalQuadraticSpline
 
 tfb = tfp.bijectors
 
@@ -284,8 +286,33 @@ def _of_transformers():
     return {name: case for t in real for name, case in cases(t).items()}
 
 
+def _autoregressive():
+    def case(transformer, shape, hidden=(6, 7), context_dim=None, one_pass="inverse", **settings):
+        def make(dtype):
+            number = transformer.num_parameters
+            network = MaskedMLP(number, hidden, activation="tanh", dtype=dtype, **settings)
+            return Autoregressive(transformer, network, one_pass, dtype=dtype)
+
+        return LayerCase(make, shape, context_dim, "real", 1e-5)
+
+    affine, spline = Affine(1.0), RationalQuadraticSpline(bins=3)
+    blocks = {"hidden": (6, 6, 6), "order": [1, 0, 2, 0, 1], "residual": True}
+    return {
+        "autoregressive": case(affine, (4,)),
+        "autoregressive_context": case(affine, (3,), context_dim=2, order="reversed"),
+        "autoregressive_one": case(affine, (1,), context_dim=2),
+        "autoregressive_blocks": case(
+            affine, (5,), (6, 6, 6), order=[1, 0, 2, 0, 1], residual=True
+        ),
+        "autoregressive_spline": case(spline, (3,)),
+        "autoregressive_forward": case(affine, (3,), one_pass="forward", context_dim=2),
+        "autoregressive_forward_spline": case(spline, (4,), one_pass="forward", order=[2, 0, 3, 1]),
+    }
+
+
 LAYERS = {
     **_stacks(),
+    **_autoregressive(),
     **_of_transformers(),
     **_couplings(),
     **_image_couplings(),
@@ -353,6 +380,11 @@ def _named(flow, shape, **settings):
     return lambda dtype: flow(shape, dtype=dtype, **settings)
 
 
+def _autoregressive_flow(flow, shape, **settings):
+    settings = {"num_layers": 2, "hidden": (8,), "activation": "tanh", **settings}
+    return lambda dtype: flow(shape, dtype=dtype, **settings)
+
+
 FLOWS = {
     "nice": _named(tfflows.NICE, (3,)),
     "nice_normal": _named(tfflows.NICE, (2,), mask="half", base="normal"),
@@ -363,6 +395,15 @@ FLOWS = {
     "realnvp_image": _named(tfflows.RealNVP, (1, 2, 1), num_bits=4),
     "realnvp_classes": _named(tfflows.RealNVP, (3,), num_classes=3, mask=[True, True, False]),
     "realnvp_context": _named(tfflows.RealNVP, (2,), context_dim=2),
+    "maf": _autoregressive_flow(tfflows.MAF, (3,)),
+    "maf_image_classes": _autoregressive_flow(
+        tfflows.MAF, (2, 2, 1), num_bits=4, num_classes=3, hidden=(6, 6, 6), residual=True
+    ),
+    "iaf": _autoregressive_flow(tfflows.IAF, (2,), context_dim=2),
+    "nsf": _autoregressive_flow(tfflows.NSF, (3,), bins=4),
+    "nsf_autoregressive": _autoregressive_flow(
+        tfflows.NSF, (2,), bins=4, autoregressive=True, context_dim=1
+    ),
     "generic": _generic,
     "glow": lambda dtype: tfflows.Glow(
         (4, 4, 1), levels=2, steps=1, width=4, prior_width=4, num_bits=4, dtype=dtype

@@ -7,11 +7,14 @@ tests (`as` marks it as exported).
 import keras
 
 from tfflows.flow import Flow as Flow
+from tfflows.flows.autoregressive import IAF as IAF
+from tfflows.flows.autoregressive import MAF as MAF
 from tfflows.flows.ffjord import FFJORD as FFJORD
 from tfflows.flows.glow import Glow as Glow
 from tfflows.flows.hybrid import HybridClassifier
 from tfflows.flows.image_realnvp import ImageRealNVP as ImageRealNVP
 from tfflows.flows.nice import NICE as NICE
+from tfflows.flows.nsf import NSF as NSF
 from tfflows.flows.realnvp import RealNVP as RealNVP
 from tfflows.flows.residual_flow import IResNet as IResNet
 from tfflows.flows.residual_flow import ResidualFlow as ResidualFlow

@@ -1,4 +1,4 @@
-"""What the coupling flows for flat events share."""
+"""What the flows for flat events share."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 
 from tfflows.flows.steps import repeated
 from tfflows.layers import (
+    Autoregressive,
     Coupling,
     InvertibleLayer,
     Logit,
     Rescaling,
     Reshape,
+    Reverse,
     Standardize,
     coupling_mask,
 )
-from tfflows.networks import MLP
+from tfflows.networks import MLP, MaskedMLP
 from tfflows.transformers import Transformer
 
 
@@ -66,6 +68,36 @@ def coupling_layers(
     pairs, rest = divmod(num_couplings, 2)
     layers = repeated([make(False), make(True)], pairs, dtype) if pairs else []
     return [*layers, *[make(False)] * rest]
+
+
+def autoregressive_layers(
+    transformer: Transformer,
+    num_layers: int,
+    hidden: Sequence[int],
+    activation: str,
+    residual: bool,
+    one_pass: str,
+    dtype: str,
+) -> list[InvertibleLayer]:
+    """Autoregressive layers over the flattened event, each with the order of the last reversed.
+
+    The last layer of each masked network starts at zero.
+
+    Raises:
+        ValueError: if `num_layers` is below 1, or the network cannot be made.
+    """
+    if num_layers < 1:
+        raise ValueError(f"num_layers must be at least 1, but found {num_layers}.")
+    network = MaskedMLP(
+        transformer.num_parameters,
+        hidden,
+        activation=activation,
+        residual=residual,
+        zero_output=True,
+        dtype=dtype,
+    )
+    layer = Autoregressive(transformer, network, one_pass, dtype=dtype)
+    return repeated([layer, Reverse(dtype=dtype)], num_layers, dtype)
 
 
 def data_layers(

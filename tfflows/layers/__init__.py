@@ -1,6 +1,7 @@
 """Invertible Keras layers."""
 
 from tfflows.layers.actnorm import ActNorm
+from tfflows.layers.autoregressive import Autoregressive
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.chain import Chain
 from tfflows.layers.continuous import ContinuousLayer
@@ -25,6 +26,7 @@ __all__ = [
     "ActNorm",
     "AdditiveCoupling",
     "AffineCoupling",
+    "Autoregressive",
     "Chain",
     "ContinuousLayer",
     "Conv1x1",

@@ -3,6 +3,7 @@
 from tfflows.networks.conv import ConvNetwork, PriorConvolution, ResidualConvNetwork
 from tfflows.networks.lipschitz import LipschitzNetwork
 from tfflows.networks.lipschitz_layers import LipschitzConv2D, LipschitzDense
+from tfflows.networks.masked import MaskedMLP
 from tfflows.networks.mlp import MLP, ResidualMLP
 from tfflows.networks.time_dependent import TimeDependentConvNetwork, TimeDependentMLP
 
@@ -12,6 +13,7 @@ __all__ = [
     "LipschitzConv2D",
     "LipschitzDense",
     "LipschitzNetwork",
+    "MaskedMLP",
     "PriorConvolution",
     "ResidualConvNetwork",
     "ResidualMLP",

@@ -1,0 +1,145 @@
+"""Autoregressive and spline flows in each library, behind the functions of `_tasks.py`."""
+
+from functools import partial
+from importlib.metadata import version
+
+import numpy as np
+from _tasks import layer_weights, random_kernel, tensorflow_tasks, torch_tasks
+
+LAYERS, HIDDEN, BINS, BOUND, BATCH, LEARNING_RATE = 5, 256, 8, 3.0, 256, 1e-4
+FAMILIES = {
+    "MAF": ("tfflows", "nflows", "zuko"),
+    "NSF-C": ("tfflows", "nflows"),
+    "NSF-AR": ("tfflows", "nflows", "zuko"),
+}
+DIMS = (6, 63)
+
+
+def data(dim):
+    """Correlated normal vectors, the same for everyone."""
+    rng = np.random.default_rng(0)
+    mixing = np.eye(dim) + 0.1 * rng.normal(size=(dim, dim))
+    return (rng.normal(size=(BATCH, dim)) @ mixing).astype("float32")
+
+
+def contender(tasks, version):
+    """The tasks, and what says how exact they are."""
+    return {
+        **tasks,
+        "version": version,
+        "describe": lambda: {**tasks["density"](), **tasks["maps"]()},
+    }
+
+
+def tfflows(family, dim):
+    """Ours, without the linear layers of the NSF, which the others do not have."""
+    import keras
+    import tensorflow as tf
+
+    import tfflows
+    from tfflows.layers import Chain, Coupling, Stack
+    from tfflows.networks import MLP
+
+    settings = {"num_layers": LAYERS, "hidden": (HIDDEN, HIDDEN)}
+    spline = tfflows.transformers.RationalQuadraticSpline(BINS, BOUND)
+    if family == "MAF":
+        affine = tfflows.transformers.Affine(bound=None)
+        flow = tfflows.MAF((dim,), transformer=affine, **settings)
+    elif family == "NSF-AR":
+        flow = tfflows.MAF((dim,), transformer=spline, **settings)
+    else:
+        network = MLP(spline.num_parameters * (dim // 2), (HIDDEN, HIDDEN))
+        coupling = Coupling(spline, network, "alternating")
+        step = Chain([coupling, tfflows.layers.Reverse()])
+        flow = tfflows.Flow(Stack(step, LAYERS), (dim,))
+    for variable, weight in layer_weights(flow):
+        variable.assign(random_kernel(variable.shape, weight.shape[0]))
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    tasks = tensorflow_tasks(
+        flow.log_prob,
+        flow.sample,
+        flow.transform.inverse_and_log_det,
+        flow.transform.forward_and_log_det,
+        flow.trainable_variables,
+        optimizer,
+        data(dim),
+    )
+    return contender(tasks, f"tfflows {tfflows.__version__}, TensorFlow {tf.__version__}")
+
+
+def torch_contender(flow, log_prob, sample, inverse, forward, name, dim):
+    import torch
+
+    optimizer = torch.optim.Adam(flow.parameters(), LEARNING_RATE, fused=True)
+    x = torch.from_numpy(data(dim))
+    tasks = torch_tasks(flow, log_prob, sample, inverse, forward, optimizer, x)
+    return contender(tasks, f"{name} {version(name)}, PyTorch {version('torch')}")
+
+
+def nflows(family, dim):
+    """nflows' layers, their masked networks without residual blocks, and a plain MLP."""
+    import torch
+    from nflows import transforms
+    from nflows.distributions import StandardNormal
+    from nflows.flows import Flow
+    from torch import nn
+
+    class MLP(nn.Sequential):
+        def __init__(self, n, m):
+            layers = [nn.Linear(n, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU()]
+            super().__init__(*layers, nn.Linear(HIDDEN, m))
+
+        def forward(self, x, context):
+            return super().forward(x)
+
+    spline = {"num_bins": BINS, "tails": "linear", "tail_bound": BOUND}
+    # An initial layer and one block: two hidden layers.
+    masked = {"num_blocks": 1, "use_residual_blocks": False}
+
+    def layer():
+        if family == "NSF-C":
+            mask = torch.arange(dim) % 2
+            return transforms.PiecewiseRationalQuadraticCouplingTransform(mask, MLP, **spline)
+        if family == "NSF-AR":
+            return transforms.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
+                dim, HIDDEN, **spline, **masked
+            )
+        return transforms.MaskedAffineAutoregressiveTransform(dim, HIDDEN, **masked)
+
+    layers = [part for _ in range(LAYERS) for part in (layer(), transforms.ReversePermutation(dim))]
+    transform = transforms.CompositeTransform(layers)
+    flow = Flow(transform, StandardNormal([dim]))
+    return torch_contender(
+        flow, flow.log_prob, flow.sample, transform, transform.inverse, "nflows", dim
+    )
+
+
+def zuko(family, dim):
+    """zuko's flows, whose orders alternate."""
+    import torch
+    from zuko.flows import MAF, NSF
+
+    settings = {"features": dim, "transforms": LAYERS, "hidden_features": (HIDDEN, HIDDEN)}
+    flow = MAF(**settings) if family == "MAF" else NSF(bins=BINS, **settings)
+    density = (lambda x: flow().log_prob(x)), (lambda n: flow().sample(torch.Size([n])))
+    maps = (
+        lambda x: flow().transform.call_and_ladj(x),
+        lambda z: flow().transform.inv.call_and_ladj(z),
+    )
+    return torch_contender(flow, *density, *maps, "zuko", dim)
+
+
+LIBRARIES = {"tfflows": tfflows, "nflows": nflows, "zuko": zuko}
+
+
+def names(family, dim):
+    """The contenders of a family."""
+    return [f"{library}, {family}, {dim} dimensions" for library in FAMILIES[family]]
+
+
+CONTENDERS = {
+    name: partial(LIBRARIES[name.split(",")[0]], family, dim)
+    for family in FAMILIES
+    for dim in DIMS
+    for name in names(family, dim)
+}
