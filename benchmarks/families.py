@@ -19,9 +19,9 @@ Written by `python benchmarks/families.py --rounds {rounds}`.
 
 {layers} layers, each with two hidden layers of {hidden} units, and a reversal of the dimensions
 (zuko: of the order) after each; standard normal base, float32, batches of {batch}. MAF: masked
-networks, scale and shift. NSF-AR: masked networks, rational-quadratic splines of {bins} bins within {bound:g}
-(zuko: within 5). NSF-C: the same splines in couplings of alternating dimensions. nflows has no
-activation behind the first of its masked layers. A training step is the mean negative
+networks, scale and shift. NSF-AR: masked networks, rational-quadratic splines of {bins} bins within
+{bound:g} (zuko: within 5). NSF-C: the same splines in couplings of alternating dimensions. nflows
+has no activation behind the first of its masked layers. A training step is the mean negative
 log-likelihood, its gradient and an update by Adam: Keras's for tfflows, the fused kernel for the
 others. PyTorch evaluates and samples without autograd. Kernels start random.
 

@@ -301,9 +301,7 @@ def _autoregressive():
         "autoregressive": case(affine, (4,)),
         "autoregressive_context": case(affine, (3,), context_dim=2, order="reversed"),
         "autoregressive_one": case(affine, (1,), context_dim=2),
-        "autoregressive_blocks": case(
-            affine, (5,), (6, 6, 6), order=[1, 0, 2, 0, 1], residual=True
-        ),
+        "autoregressive_blocks": case(affine, (5,), **blocks),
         "autoregressive_spline": case(spline, (3,)),
         "autoregressive_forward": case(affine, (3,), one_pass="forward", context_dim=2),
         "autoregressive_forward_spline": case(spline, (4,), one_pass="forward", order=[2, 0, 3, 1]),

@@ -7,6 +7,7 @@ import math
 import numbers
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfflows.transformers.base import Transformer, checked_bound
@@ -83,13 +84,13 @@ class RationalQuadraticSpline(Transformer):
 
     def _forward(self, z, *parameters):
         inside, inner = self._clipped(z)
-        at = _Bin(inner, *self._knots(parameters))
+        at = _Bin(inner, *self._knots(parameters, z.shape.rank))
         u = (inner - at.z) / at.width
         return tf.where(inside, at.value(u), z), tf.where(inside, at.log_slope(u), 0.0)
 
     def _inverse(self, x, *parameters):
         inside, inner = self._clipped(x)
-        z, knots, derivatives = self._knots(parameters)
+        z, knots, derivatives = self._knots(parameters, x.shape.rank)
         at = _Bin(inner, z, knots, derivatives, inverse=True)
         u = tf.stop_gradient(at.root(inner))
         # Newton's steps undo the cancellation in the root's formula, and have its gradient, of the
@@ -106,41 +107,53 @@ class RationalQuadraticSpline(Transformer):
         """Whether a value is in the box, and one that is, for both to have finite gradients."""
         return tf.abs(value) < self.bound, tf.clip_by_value(value, -self.bound, self.bound)
 
-    def _knots(self, parameters):
-        """Knots z and x, and derivatives, each `[..., K + 1]`."""
+    def _knots(self, parameters, rank):
+        """Knots z and x, and derivatives, each `[K + 1, ...]` for values of a rank."""
+        # Bins come before all axes of the values.
+        parameters = [
+            p if p.shape.rank == rank else p[(tf.newaxis,) * (rank - p.shape.rank)]
+            for p in parameters
+        ]
         k, limits = self.bins, (self.min_bin_width, self.min_bin_height)
         groups = parameters[:k], parameters[k : 2 * k]
-        z, x = (self._positions(tf.stack(g, -1), m) for g, m in zip(groups, limits, strict=True))
+        z, x = (self._positions(tf.stack(g), m) for g, m in zip(groups, limits, strict=True))
         shift = math.log(math.expm1(1 - self.min_derivative))
-        derivatives = self.min_derivative + tf.math.softplus(
-            tf.stack(parameters[2 * k :], -1) + shift
-        )
-        ones = tf.ones_like(derivatives[..., :1])
-        return z, x, tf.concat([ones, derivatives, ones], -1)
+        derivatives = self.min_derivative + tf.math.softplus(tf.stack(parameters[2 * k :]) + shift)
+        ones = tf.ones_like(derivatives[:1])
+        return z, x, tf.concat([ones, derivatives, ones], 0)
 
     def _positions(self, logits, minimum):
-        shares = minimum + (1 - self.bins * minimum) * tf.nn.softmax(logits)
-        inner = self.bound * (2 * tf.cumsum(shares, -1)[..., :-1] - 1)
-        ends = tf.fill(tf.shape(inner[..., :1]), tf.constant(self.bound, inner.dtype))
-        return tf.concat([-ends, inner, ends], -1)
+        # A softmax over the first axis, which TensorFlow's own would transpose.
+        powers = tf.exp(logits - tf.stop_gradient(tf.reduce_max(logits, 0)))
+        shares = minimum + (1 - self.bins * minimum) * powers / tf.reduce_sum(powers, 0)
+        sums = np.tri(self.bins - 1, self.bins, dtype=shares.dtype.as_numpy_dtype)
+        inner = tf.tensordot(2 * self.bound * sums, shares, 1) - self.bound
+        ends = tf.fill(tf.shape(inner[:1]), tf.constant(self.bound, inner.dtype))
+        return tf.concat([-ends, inner, ends], 0)
 
 
 class _Bin:
-    """The bin that each value lies in: its corner, sizes, slope, and derivatives at its ends."""
+    """The bin that each value lies in: its corner, sizes, slope, and derivatives at its ends.
+
+    Bins are along the first axis, where sums over them add whole arrays.
+    """
 
     def __init__(self, value, z, x, derivatives, inverse=False):
-        knots = (x if inverse else z)[..., 1:-1]
-        index = tf.reduce_sum(tf.cast(value[..., tf.newaxis] >= knots, tf.int32), -1)
-        chosen = tf.one_hot(index, knots.shape[-1] + 1, dtype=value.dtype)
+        knots = (x if inverse else z)[1:-1]
+        beyond = tf.cast(value >= knots, value.dtype)
+        ones = tf.ones_like(beyond[:1])
+        zeros = tf.zeros_like(ones)
+        chosen = tf.concat([ones, beyond], 0) - tf.concat([beyond, zeros], 0)
+        below, above = tf.concat([chosen, zeros], 0), tf.concat([zeros, chosen], 0)
 
         def pick(values):
-            return tf.reduce_sum(chosen * values, -1)
+            return tf.reduce_sum(below * values, 0), tf.reduce_sum(above * values, 0)
 
-        self.z, self.x = pick(z[..., :-1]), pick(x[..., :-1])
-        # Of the knots as they were rounded, so that values of the bin stay in it.
-        self.width, self.height = pick(z[..., 1:]) - self.z, pick(x[..., 1:]) - self.x
+        # Sizes are those of the knots as they were rounded, so that values of the bin stay in it.
+        (self.z, upper_z), (self.x, upper_x) = pick(z), pick(x)
+        self.width, self.height = upper_z - self.z, upper_x - self.x
         self.slope = self.height / self.width
-        self.left, self.right = pick(derivatives[..., :-1]), pick(derivatives[..., 1:])
+        self.left, self.right = pick(derivatives)
 
     def _denominator(self, u):
         # Without a difference: u (1 - u) is at most 1/4.
