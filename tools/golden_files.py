@@ -2,9 +2,10 @@
 
     python tools/golden_files.py [NAME ...]
 
-The files that are there were written by tfflows 0.1.0 (commit c3e18de, which spells names below in
-other ways), and tests load them from now on: never write them anew. The script is for families
-that have none yet, and skips the others.
+Those of autoregressive and neural spline flows were written by the commit that added them, the
+others by tfflows 0.1.0 (commit c3e18de, which spells names below in other ways). Tests load them
+from then on: never write them anew. The script is for families that have none yet, and skips the
+others.
 """
 
 from __future__ import annotations
@@ -110,6 +111,22 @@ CASES = {
     ),
     "realnvp_float64": lambda: tfflows.RealNVP((3,), num_couplings=4, dtype="float64", **SMOOTH),
     "realnvp_fitted": lambda: _fitted(tfflows.RealNVP((3,), num_couplings=4, **SMOOTH)),
+    "maf": lambda: tfflows.MAF((4,), num_layers=3, **SMOOTH),
+    "maf_spline": lambda: tfflows.MAF(
+        (2, 2, 1),
+        num_layers=2,
+        hidden=(6, 6, 6),
+        activation="tanh",
+        transformer=tfflows.transformers.RationalQuadraticSpline(bins=4),
+        residual=True,
+        num_bits=4,
+        num_classes=3,
+    ),
+    "iaf": lambda: tfflows.IAF((3,), num_layers=2, context_dim=2, **SMOOTH),
+    "nsf": lambda: tfflows.NSF((5,), num_layers=3, bins=4, **SMOOTH),
+    "nsf_autoregressive": lambda: tfflows.NSF(
+        (3,), num_layers=2, bins=4, autoregressive=True, dtype="float64", **SMOOTH
+    ),
     "glow": lambda: tfflows.Glow((8, 8, 1), steps=3, **GLOW),
     "glow_steps": lambda: tfflows.Glow((4, 4, 3), steps=[1, 3], log_scale_bound=2.0, **GLOW),
     "glow_shuffle": lambda: tfflows.Glow(

@@ -12,7 +12,9 @@ from tfflows.bijectors import BijectorLayer
 from tfflows.layers import (
     ActNorm,
     AffineCoupling,
+    Autoregressive,
     Chain,
+    ContinuousLayer,
     Conv1x1,
     LearnedPrior,
     Pass,
@@ -22,7 +24,9 @@ from tfflows.layers import (
     Squeeze,
     Stack,
 )
-from tfflows.networks import MLP, ConvNetwork, LipschitzNetwork
+from tfflows.networks import MLP, ConvNetwork, LipschitzNetwork, MaskedMLP, TimeDependentMLP
+from tfflows.ode import DormandPrince
+from tfflows.transformers import Affine
 
 STEPS = 3
 
@@ -41,12 +45,28 @@ def residual_step():
     return ResidualBlock(LipschitzNetwork((8,), coefficient=0.7))
 
 
+def autoregressive_step():
+    network = MaskedMLP(2, (6,), activation="tanh")
+    return Chain([Autoregressive(Affine(1.0), network), Reverse()])
+
+
+def continuous_step():
+    solver = DormandPrince(1e-6, 1e-6)
+    return ContinuousLayer(TimeDependentMLP(3, hidden=(4,)), (0.0, 0.5), solver=solver)
+
+
 STEP_OF = {
     "coupling": (coupling_step, (4,), None),
     "context": (coupling_step, (4,), 2),
     "image": (image_step, (2, 3, 4), None),
     "residual": (residual_step, (3,), None),
+    "residual_context": (residual_step, (3,), 2),
+    "autoregressive": (autoregressive_step, (3,), None),
+    "autoregressive_context": (autoregressive_step, (3,), 2),
+    "continuous": (continuous_step, (3,), None),
 }
+# Relative: those of an adjoint equation have the tolerance of its solver, 1e-5, at each step.
+GRADIENTS = {"continuous": 1e-4}
 every_step = pytest.mark.parametrize("name", STEP_OF)
 
 
@@ -67,7 +87,7 @@ def stack_and_chain(name, memory="store"):
     return stack, chain, x, context
 
 
-def loss_and_gradients(layer, x, context, jit_compile=False):
+def loss_and_gradients(layer, x, context, jit_compile=False, method="inverse_and_log_det"):
     sources = [x, *([] if context is None else [context])]
     sources += [weight.value for weight in layer.trainable_variables]
 
@@ -75,8 +95,8 @@ def loss_and_gradients(layer, x, context, jit_compile=False):
     def compute(x, *_):
         with tf.GradientTape() as tape:
             tape.watch(sources)
-            z, log_det = layer.inverse_and_log_det(sources[0], context)
-            loss = tf.reduce_sum(z**2) - tf.reduce_sum(log_det)
+            result, log_det = getattr(layer, method)(sources[0], context)
+            loss = tf.reduce_sum(result**2) - tf.reduce_sum(log_det)
         return loss, tape.gradient(loss, sources)
 
     return compute(x)
@@ -90,7 +110,7 @@ def test_both_directions_are_those_of_a_chain(name):
         for call in (getattr(stack, method), tf.function(getattr(stack, method), autograph=False)):
             for found, value in zip(call(x, context), expected, strict=True):
                 # The same operations, but for the solver of a residual block.
-                tolerance = 1e-5 if name == "residual" else 1e-6
+                tolerance = 1e-5 if name in ("residual", "residual_context", "continuous") else 1e-6
                 np.testing.assert_allclose(found, value, rtol=tolerance, atol=tolerance)
 
 
@@ -99,15 +119,28 @@ def test_both_directions_are_those_of_a_chain(name):
 @pytest.mark.parametrize("memory", ["store", "checkpoint", "invert"])
 def test_gradients_are_those_of_a_chain(name, memory):
     stack, chain, x, context = stack_and_chain(name, memory)
-    loss, gradients = loss_and_gradients(stack, x, context)
-    expected_loss, expected = loss_and_gradients(chain, x, context)
+    # An inverted activation has the rounding of a round trip.
+    tolerance = max(GRADIENTS.get(name, 1e-5), 1e-4 if memory == "invert" else 0)
+    check_gradients(stack, chain, x, context, tolerance)
+
+
+@pytest.mark.slow
+@every_step
+def test_gradients_of_samples_are_those_of_a_chain(name):
+    # Steps that solve for their results have gradients of their own.
+    stack, chain, x, context = stack_and_chain(name)
+    tolerance = GRADIENTS.get(name, 1e-5)
+    check_gradients(stack, chain, x, context, tolerance, method="forward_and_log_det")
+
+
+def check_gradients(stack, chain, x, context, tolerance, **settings):
+    loss, gradients = loss_and_gradients(stack, x, context, **settings)
+    expected_loss, expected = loss_and_gradients(chain, x, context, **settings)
     assert float(loss) == pytest.approx(float(expected_loss), rel=1e-6)
     inputs = 1 if context is None else 2
     per_step = (len(expected) - inputs) // STEPS
     stacked = [tf.stack(expected[inputs + i :: per_step][:STEPS]) for i in range(per_step)]
     for found, wanted in zip(gradients, [*expected[:inputs], *stacked], strict=True):
-        # An inverted activation has the rounding of a round trip.
-        tolerance = 1e-4 if memory == "invert" else 1e-5
         assert max_difference(found, wanted) <= tolerance * float(tf.reduce_max(tf.abs(wanted)))
 
 

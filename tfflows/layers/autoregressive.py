@@ -92,47 +92,48 @@ class Autoregressive(InvertibleLayer):
 
     def _forward(self, z, call):
         if self.one_pass == "forward":
-            return _summed(*self._at_once(self.transformer.forward, z, call))
+            return _summed(*self._at_once(self.transformer.forward, z, *self._sources(z, call)))
         return self._in_order(self.transformer.forward, self.transformer.inverse, z, call)
 
     def _inverse(self, x, call):
         if self.one_pass == "inverse":
-            return _summed(*self._at_once(self.transformer.inverse, x, call))
+            return _summed(*self._at_once(self.transformer.inverse, x, *self._sources(x, call)))
         return self._in_order(self.transformer.inverse, self.transformer.forward, x, call)
 
-    def _at_once(self, direction, value, call, parameters=None):
+    def _at_once(self, direction, value, parameters, context):
         """A direction's result and its log-derivatives, with parameters from its own argument."""
-        network = self.conditioner.function(parameters or self._parameters(value))
-        outputs = network(value, self._context(value, call))
+        outputs = self.conditioner.function(parameters)(value, *context)
         return direction(value, tf.split(outputs, self.transformer.num_parameters, axis=-1))
 
     def _in_order(self, direction, opposite, value, call):
         """A direction's result and log-det, with parameters from what it gives."""
-        parameters, context = self._parameters(value), self._context(value, call)
-        sources = [v for v in tf.nest.flatten([parameters, context]) if v is not None]
-        result = self.conditioner.in_order(
-            tf.nest.map_structure(tf.stop_gradient, parameters),
+        sources = self._sources(value, call)
+        parameters, context = tf.nest.map_structure(tf.stop_gradient, sources)
+        solution = self.conditioner.in_order(
+            parameters,
             lambda values, own: direction(values, own)[0],
             tf.stop_gradient(value),
-            None if context is None else tf.stop_gradient(context),
+            *context,
         )
 
         @tf.custom_gradient
-        def solution(*_):
+        def with_gradient(*_):
             def gradient(u):
-                # The opposite direction F has result = F^-1(value), and F'^T w = u.
+                # Copies: within a loop's gradient no tape sees what the loop itself has made.
+                result, own = tf.identity(solution), tf.nest.map_structure(tf.identity, sources)
                 with tf.GradientTape(persistent=True) as tape:
-                    tape.watch([result, *sources])
-                    back, log_slopes = self._at_once(opposite, result, call, parameters)
+                    tape.watch([result, *tf.nest.flatten(own)])
+                    # The opposite direction F has result = F^-1(value), and F'^T w = u.
+                    back, log_slopes = self._at_once(opposite, result, *own)
                 w = self._solved(lambda w: tape.gradient(back, result, w), log_slopes, u)
-                return w, *tape.gradient(back, sources, -w)
+                return w, *tape.gradient(back, tf.nest.flatten(own), -w)
 
-            return tf.identity(result), gradient
+            return tf.identity(solution), gradient
 
-        result = solution(value, *sources)
+        result = with_gradient(value, *tf.nest.flatten(sources))
         if not call.log_dets:
             return result, zero_log_det(result)
-        _, log_slopes = self._at_once(opposite, result, call, parameters)
+        _, log_slopes = self._at_once(opposite, result, *sources)
         return result, -tf.reduce_sum(log_slopes, -1)
 
     def _solved(self, product, log_slopes, u):
@@ -147,13 +148,13 @@ class Autoregressive(InvertibleLayer):
         )
         return w
 
-    def _parameters(self, value):
+    def _sources(self, value, call):
+        """The network's parameters, and a list that holds the context, if there is one."""
+        # A copy: the gradient of a loop takes no constant of eager mode from its surroundings.
+        contexts = [] if call.context is None else [tf.identity(call.context)]
+        sources = self.conditioner.parameters(), contexts
         # A precise Chain hands on float64.
-        parameters = self.conditioner.parameters()
-        return tf.nest.map_structure(lambda p: tf.cast(p, value.dtype), parameters)
-
-    def _context(self, value, call):
-        return None if call.context is None else tf.cast(call.context, value.dtype)
+        return tf.nest.map_structure(lambda source: tf.cast(source, value.dtype), sources)
 
     def get_config(self):
         return {

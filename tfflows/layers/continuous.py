@@ -121,16 +121,19 @@ class ContinuousLayer(InvertibleLayer):
         return self._velocity(z, t, context)
 
     def _velocity(self, z, t, context=None, weights=None):
-        """`velocity`, with float64 values for the network's weights if z and t are float64."""
+        """`velocity`, with values for the network's weights, in float64 if z and t are."""
         context = {} if context is None else {"context": context}
         t = tf.convert_to_tensor(t, z.dtype)
         if weights is None:
-            value = tf.cast(self.network(z, t, training=False, **context), z.dtype)
+            value = self.network(z, t, training=False, **context)
         else:
-            self.build_in_float64()
-            twin = self._network_in_float64.value
-            with keras.StatelessScope(zip(twin.weights, weights, strict=True)):
-                value = twin(z, t, training=False, **context)
+            network = self.network
+            if self._is_wider(z.dtype.name):
+                self.build_in_float64()
+                network = self._network_in_float64.value
+            with keras.StatelessScope(zip(network.weights, weights, strict=True)):
+                value = network(z, t, training=False, **context)
+        value = tf.cast(value, z.dtype)
         if not value.shape[1:].is_compatible_with(self.latent_shape):
             raise ValueError(
                 f"{type(self).__name__} '{self.name}' expected its network to return dz/dt of z's "
@@ -153,9 +156,14 @@ class ContinuousLayer(InvertibleLayer):
     def _constants(self, call):
         """What f is a function of besides z and t: what it closes over would get no gradient."""
         constants = {} if call.context is None else {"context": call.context}
-        if call.dtype == "float64" and self.network.compute_dtype != "float64":
+        if self._is_wider(call.dtype):
             constants["weights"] = [tf.cast(weight, tf.float64) for weight in self.network.weights]
+        elif call.step is not None:  # those of a step of a stack are no variables
+            constants["weights"] = [tf.convert_to_tensor(weight) for weight in self.network.weights]
         return constants
+
+    def _is_wider(self, dtype):
+        return dtype == "float64" and self.network.compute_dtype != "float64"
 
     def trajectory(self, value, times, context=None):
         """States `[len(times), batch, *event_shape]` at all times, from `value` at the first.

@@ -146,25 +146,29 @@ class ResidualBlock(InvertibleLayer):
 
     def _with_gradient(self, x, z, parameters, context):
         """x, with the gradient of the implicit function that x + g(x) = z makes of it."""
-        sources = [v for v in tf.nest.flatten([parameters, context]) if v is not None]
+        # A copy: the gradient of a loop takes no constant of eager mode from its surroundings.
+        sources = parameters, [] if context is None else [tf.identity(context)]
 
         @tf.custom_gradient
         def solution(*_):
             def gradient(u):
-                own, b = tf.cast(x, self.variable_dtype), tf.cast(u, self.variable_dtype)
+                # Copies: within a loop's gradient no tape sees what the loop itself has made.
+                own, b = (tf.identity(tf.cast(value, self.variable_dtype)) for value in (x, u))
+                parameters, contexts = copies = tf.nest.map_structure(tf.identity, sources)
                 with tf.GradientTape(persistent=True) as tape:
-                    tape.watch([own, *sources])
+                    tape.watch([own, *tf.nest.flatten(copies)])
+                    context = contexts[0] if contexts else None
                     g = self._residual(parameters, context, own.dtype)(own)
                 # w + J^T w = u, J the Jacobian of g at x.
                 what = "inverse's gradient"
                 w = self._solve(
                     lambda w: tape.gradient(g, own, w), b, _size(b), self.tolerance, what
                 )
-                return tf.cast(w, u.dtype), *tape.gradient(g, sources, -w)
+                return tf.cast(w, u.dtype), *tape.gradient(g, tf.nest.flatten(copies), -w)
 
             return tf.identity(x), gradient
 
-        return solution(z, *sources)
+        return solution(z, *tf.nest.flatten(sources))
 
     def _parameters(self, call):
         if not call.constants:
