@@ -134,6 +134,27 @@ def test_a_stack_of_them_is_a_chain_of_them(one_pass):
             np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("transformer", TRANSFORMERS.values(), ids=TRANSFORMERS)
+def test_second_derivatives_are_those_of_finite_differences(transformer):
+    layer, z = built(transformer, 3), draw(2, 3)
+
+    @tf.function(autograph=False)
+    def gradient(z):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            x, log_det = layer.forward_and_log_det(z)
+            loss = tf.reduce_sum(tf.sin(x)) + tf.reduce_sum(log_det)
+        return tape.gradient(loss, z)
+
+    direction = draw(2, 3, seed=1)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        along = tf.reduce_sum(gradient(z) * direction)
+    step = 1e-6 * direction
+    expected = (gradient(z + step) - gradient(z - step)) / 2e-6
+    np.testing.assert_allclose(tape.gradient(along, z), expected, rtol=1e-6, atol=1e-7)
+
+
 def masked(num_parameters=2, **settings):
     return MaskedMLP(num_parameters, (8,), **settings)
 

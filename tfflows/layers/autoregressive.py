@@ -117,10 +117,12 @@ class Autoregressive(InvertibleLayer):
         )
 
         @tf.custom_gradient
-        def with_gradient(*_):
+        def with_gradient(*given):
             def gradient(u):
-                # Copies: within a loop's gradient no tape sees what the loop itself has made.
-                result, own = tf.identity(solution), tf.nest.map_structure(tf.identity, sources)
+                # Of the second order, too. Copies: within a loop's gradient no tape sees what the
+                # loop itself has made.
+                result = with_gradient(*given)
+                own = tf.nest.pack_sequence_as(sources, [tf.identity(v) for v in given[1:]])
                 with tf.GradientTape(persistent=True) as tape:
                     tape.watch([result, *tf.nest.flatten(own)])
                     # The opposite direction F has result = F^-1(value), and F'^T w = u.

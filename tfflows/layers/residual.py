@@ -29,10 +29,11 @@ class ResidualBlock(InvertibleLayer):
 
     The density needs g once, and sampling needs it some ten to some hundred times; the gradient of
     samples is that of the implicit function x(z), whose linear equation is solved by the same
-    iteration. In training the log-det has new random numbers at each call, from TensorFlow's
-    global generator. Otherwise they come from `seed`, are the same for all examples, and make the
-    log-det a function of x; which estimator that is, `evaluation` says. With a seed each example
-    has random numbers that follow from it, with row seeds from its own; see `tfflows.layers.Pass`.
+    iteration, and has no gradient of its own. In training the log-det has new random numbers at
+    each call, from TensorFlow's global generator. Otherwise they come from `seed`, are the same for
+    all examples, and make the log-det a function of x; which estimator that is, `evaluation` says.
+    With a seed each example has random numbers that follow from it, with row seeds from its own;
+    see `tfflows.layers.Pass`.
 
     Float64 values for a float32 block, as a precise `tfflows.layers.Chain` hands on, are mapped in
     float64, with the log-det in float32.
