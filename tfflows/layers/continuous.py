@@ -158,7 +158,7 @@ class ContinuousLayer(InvertibleLayer):
         constants = {} if call.context is None else {"context": call.context}
         if self._is_wider(call.dtype):
             constants["weights"] = [tf.cast(weight, tf.float64) for weight in self.network.weights]
-        elif call.step is not None:  # those of a step of a stack are no variables
+        elif call.steps is not None:  # those of a step of a stack are no variables
             constants["weights"] = [tf.convert_to_tensor(weight) for weight in self.network.weights]
         return constants
 

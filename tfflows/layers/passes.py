@@ -29,7 +29,7 @@ class Pass:
         constants: whether weights will not change any more, as in an export, so that what is
             computed from them may be, too.
         step, steps: which of how many equal steps of a `tfflows.layers.Stack` this is, each with
-            noise of its own.
+            noise of its own; 0 and `None` outside of stacks.
         costs: where layers that solve equations record what it cost them, or `None`.
 
     Example:
@@ -49,7 +49,7 @@ class Pass:
     dtype: str | None = None
     constants: bool = False
     step: tf.Tensor | int = 0
-    steps: int = 1
+    steps: int | None = None
     costs: Costs | None = None
 
     def replace(self, **changes) -> Pass:
