@@ -4,6 +4,7 @@ from functools import partial
 from importlib.metadata import version
 
 import numpy as np
+from _coupling import contender
 from _tasks import layer_weights, random_kernel, tensorflow_tasks, torch_tasks
 
 LAYERS, HIDDEN, BINS, BOUND, BATCH, LEARNING_RATE = 5, 256, 8, 3.0, 256, 1e-4
@@ -20,15 +21,6 @@ def data(dim):
     rng = np.random.default_rng(0)
     mixing = np.eye(dim) + 0.1 * rng.normal(size=(dim, dim))
     return (rng.normal(size=(BATCH, dim)) @ mixing).astype("float32")
-
-
-def contender(tasks, version):
-    """The tasks, and what says how exact they are."""
-    return {
-        **tasks,
-        "version": version,
-        "describe": lambda: {**tasks["density"](), **tasks["maps"]()},
-    }
 
 
 def tfflows(family, dim):

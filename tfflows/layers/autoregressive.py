@@ -119,8 +119,8 @@ class Autoregressive(InvertibleLayer):
         @tf.custom_gradient
         def with_gradient(*given):
             def gradient(u):
-                # Of the second order, too. Copies: within a loop's gradient no tape sees what the
-                # loop itself has made.
+                # Of the second order, too. Copies: without, gradients through a stack's loop miss
+                # most of the weights.
                 result = with_gradient(*given)
                 own = tf.nest.pack_sequence_as(sources, [tf.identity(v) for v in given[1:]])
                 with tf.GradientTape(persistent=True) as tape:

@@ -153,7 +153,7 @@ class ResidualBlock(InvertibleLayer):
         @tf.custom_gradient
         def solution(*_):
             def gradient(u):
-                # Copies: within a loop's gradient no tape sees what the loop itself has made.
+                # Copies: without, gradients through a stack's loop miss most of the weights.
                 own, b = (tf.identity(tf.cast(value, self.variable_dtype)) for value in (x, u))
                 parameters, contexts = copies = tf.nest.map_structure(tf.identity, sources)
                 with tf.GradientTape(persistent=True) as tape:

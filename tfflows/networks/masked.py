@@ -196,9 +196,9 @@ class MaskedMLP(keras.layers.Layer):
 
         def step(level, y, states):
             h, sums, found = y, [], []
-            for kernel_, bias_, table, state in zip(kernels, biases, tables, states, strict=False):
+            for weight, offset, table, state in zip(kernels, biases, tables, states, strict=False):
                 rows = table[level]
-                u = tf.matmul(tf.gather(kernel_, rows), h) + tf.gather(bias_, rows)
+                u = tf.matmul(tf.gather(weight, rows), h) + tf.gather(offset, rows)
                 h = tf.tensor_scatter_nd_update(
                     state, rows[:, tf.newaxis], self._activated(u, sums)
                 )
