@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.flow import Flow
-from tfflows.flows.vectors import autoregressive_layers, data_layers
-from tfflows.layers import Chain
+from tfflows.flows.vectors import autoregressive_layer, data_layers, repeated_layers
+from tfflows.layers import Chain, Reverse
 from tfflows.transformers import Affine, Transformer, as_transformer
 
 
@@ -68,16 +68,11 @@ class MAF(Flow):
         **flow_settings,
     ):
         event_shape = tuple(event_shape)
+        layer = autoregressive_layer(
+            as_transformer(transformer), hidden, activation, dtype, residual, self._one_pass
+        )
         layers = [
-            *autoregressive_layers(
-                as_transformer(transformer),
-                num_layers,
-                hidden,
-                activation,
-                residual,
-                self._one_pass,
-                dtype,
-            ),
+            *repeated_layers([layer, Reverse(dtype=dtype)], num_layers, dtype),
             *data_layers(event_shape, num_bits, logit_alpha, dtype),
         ]
         super().__init__(

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import keras
 
 from tfflows.flow import Flow
-from tfflows.flows.steps import repeated
-from tfflows.flows.vectors import data_layers
-from tfflows.layers import Autoregressive, Chain, Conv1x1, Coupling, coupling_mask
-from tfflows.networks import MLP, MaskedMLP
+from tfflows.flows.vectors import autoregressive_layer, data_layers, repeated_layers
+from tfflows.layers import Chain, Conv1x1, Coupling, coupling_mask
+from tfflows.networks import MLP
 from tfflows.transformers import RationalQuadraticSpline
 
 
@@ -70,8 +69,6 @@ class NSF(Flow):
         **flow_settings,
     ):
         event_shape = tuple(event_shape)
-        if num_layers < 1:
-            raise ValueError(f"num_layers must be at least 1, but found {num_layers}.")
         if autoregressive and dropout:
             raise ValueError(
                 f"An autoregressive NSF has no dropout, but found dropout={dropout}; its inverse "
@@ -79,14 +76,7 @@ class NSF(Flow):
             )
         spline = RationalQuadraticSpline(bins, bound)
         if autoregressive:
-            network = MaskedMLP(
-                spline.num_parameters,
-                hidden,
-                activation=activation,
-                zero_output=True,
-                dtype=dtype,
-            )
-            layer = Autoregressive(spline, network, dtype=dtype)
+            layer = autoregressive_layer(spline, hidden, activation, dtype)
         else:
             conditions = coupling_mask("alternating", math.prod(event_shape))
             network = MLP(
@@ -100,7 +90,7 @@ class NSF(Flow):
             )
             layer = Coupling(spline, network, "alternating", dtype=dtype)
         layers = [
-            *repeated([layer, Conv1x1(dtype=dtype)], num_layers, dtype),
+            *repeated_layers([layer, Conv1x1(dtype=dtype)], num_layers, dtype),
             *data_layers(event_shape, num_bits, logit_alpha, dtype),
         ]
         super().__init__(

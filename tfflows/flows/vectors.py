@@ -15,7 +15,6 @@ from tfflows.layers import (
     Logit,
     Rescaling,
     Reshape,
-    Reverse,
     Standardize,
     coupling_mask,
 )
@@ -70,24 +69,15 @@ def coupling_layers(
     return [*layers, *[make(False)] * rest]
 
 
-def autoregressive_layers(
+def autoregressive_layer(
     transformer: Transformer,
-    num_layers: int,
     hidden: Sequence[int],
     activation: str,
-    residual: bool,
-    one_pass: str,
     dtype: str,
-) -> list[InvertibleLayer]:
-    """Autoregressive layers over the flattened event, each with the order of the last reversed.
-
-    The last layer of each masked network starts at zero.
-
-    Raises:
-        ValueError: if `num_layers` is below 1, or the network cannot be made.
-    """
-    if num_layers < 1:
-        raise ValueError(f"num_layers must be at least 1, but found {num_layers}.")
+    residual: bool = False,
+    one_pass: str = "inverse",
+) -> Autoregressive:
+    """An autoregressive layer over the flattened event, whose masked network ends at zero."""
     network = MaskedMLP(
         transformer.num_parameters,
         hidden,
@@ -96,8 +86,20 @@ def autoregressive_layers(
         zero_output=True,
         dtype=dtype,
     )
-    layer = Autoregressive(transformer, network, one_pass, dtype=dtype)
-    return repeated([layer, Reverse(dtype=dtype)], num_layers, dtype)
+    return Autoregressive(transformer, network, one_pass, dtype=dtype)
+
+
+def repeated_layers(
+    layers: Sequence[InvertibleLayer], num_layers: int, dtype: str
+) -> list[InvertibleLayer]:
+    """`repeated`, for the argument `num_layers` of a flow.
+
+    Raises:
+        ValueError: if it is below 1.
+    """
+    if num_layers < 1:
+        raise ValueError(f"num_layers must be at least 1, but found {num_layers}.")
+    return repeated(layers, num_layers, dtype)
 
 
 def data_layers(
