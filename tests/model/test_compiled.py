@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from cases import FLOWS, build_flow, cases_of, draw_context, draw_points, max_difference
+from tensorflow.python.eager.context import context as eager_context
 
 import tfflows
 from tfflows.layers import Chain, InvertibleLayer, Scale, Stack
@@ -29,6 +30,16 @@ class Counting(InvertibleLayer):
         return z, tf.zeros(tf.shape(z)[:1])
 
     _inverse = _forward
+
+
+class Doubling(InvertibleLayer):
+    """2 z + 1, written such that TensorFlow's arithmetic optimizer makes it empty in a loop."""
+
+    def _forward(self, z, call):
+        return z + z + 1.0, tf.fill(tf.shape(z)[:1], 2 * np.float32(np.log(2)))
+
+    def _inverse(self, x, call):
+        return (x - 1.0) / 2.0, tf.fill(tf.shape(x)[:1], -2 * np.float32(np.log(2)))
 
 
 @pytest.fixture
@@ -84,6 +95,19 @@ def test_functions_that_run_eagerly_are_not_traced(counting):
             assert Counting.calls == calls
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+def test_sums_in_loops_are_not_rewritten():
+    flow = tfflows.Flow(Stack(Doubling(), n=3), event_shape=(2,))
+    z = np.float32([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(flow.decode(z), 8 * z + 7)
+
+
+def test_options_of_other_functions_stay_as_they_are(counting):
+    context = eager_context()
+    before = context.function_call_options
+    counting.log_prob(np.zeros([1, 2], "float32"))
+    assert context.function_call_options is before
 
 
 def test_a_number_of_samples_of_numpy_shares_the_trace(counting):

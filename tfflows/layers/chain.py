@@ -145,7 +145,8 @@ class Chain(InvertibleLayer):
         total = 0.0
         for layer in self.layers:
             z, log_det = layer.forward_pass(z, call)
-            total += log_det
+            if call.log_dets:
+                total += log_det
         return z, total
 
     @property
@@ -163,7 +164,8 @@ class Chain(InvertibleLayer):
         total = 0.0
         for layer in reversed(self.layers):
             x, log_det = layer.inverse_pass(x, call)
-            total += log_det
+            if call.log_dets:
+                total += log_det
         return x, total
 
     def inverse_gradients(self, z, x, call, output_gradients, sources):

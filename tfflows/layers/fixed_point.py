@@ -56,82 +56,87 @@ def solve_contraction(
     """
     to_the_end = tolerance is None
     tolerance = tolerance or _REACHABLE[b.dtype.name]
-    x = _as_rows(b)
-    r = tf.zeros_like(x)
-    if rough is not None:
-        narrow = tf.cast(b, tf.float32)
-        x, r, *_ = _iterated(rough, narrow, scale, x, r, _REACHABLE["float32"], max_iterations)
-    x, r, error, iterations = _iterated(
-        function, b, scale, x, r, tolerance, max_iterations, to_the_end
+    shape, rows, scale = tf.shape(b), _as_rows(b), tf.reshape(scale, [-1, 1])
+
+    def of_rows(function):
+        return lambda x: _as_rows(function(tf.reshape(x, shape)))
+
+    if rough is None:
+        x, r = rows, tf.zeros_like(rows)
+    else:
+        b_32, goal = tf.cast(rows, tf.float32), _REACHABLE["float32"]
+        none = tf.zeros_like(b_32)
+        x, r, _ = _iterated(of_rows(rough), b_32, scale, b_32, none, goal, max_iterations)
+        x, r = tf.cast(x, b.dtype), tf.cast(r, b.dtype)
+    x, r, error = _iterated(
+        of_rows(function), rows, scale, x, r, tolerance, max_iterations, to_the_end
     )
     # The last residual says where the plain step leads.
-    x = tf.ensure_shape(tf.reshape(x + r, tf.shape(b)), b.shape)
-    return tf.stop_gradient(_require_convergence(x, error, tolerance, iterations, what))
+    x = tf.ensure_shape(tf.reshape(x + r, shape), b.shape)
+    return tf.stop_gradient(_require_convergence(x, error, tolerance, max_iterations, what))
 
 
 def _iterated(function, b, scale, x, r, tolerance, max_iterations, to_the_end=False):
-    """Better x and r, the largest r relative to its scale, and the number of evaluations."""
-    shape, b_rows, scale = tf.shape(b), _as_rows(b), tf.reshape(scale, [-1, 1])
-    x, r, scale = (tf.cast(value, b.dtype) for value in (x, r, scale))
+    """Better x and r, and the largest r relative to its scale."""
+    scale = tf.cast(scale, b.dtype)
 
-    def iterate(i, x, r, length, totals, changes, weights, error, goes_on):
-        # Pairs lie in three arrays: p + q, q and 1 / (q . q).
-        step = r - tf.reduce_sum(weights * _dot(changes, r) * totals, 0)
+    def iterate(x, r, pairs, weights, error):
+        # Pairs are p + q and q, weights 1 / (q . q), each for the last steps, oldest first.
+        totals, changes = tf.unstack(pairs)
+        axis = tf.constant(-1)  # one for all, as in all of this: each operation is traced
+        step = r - tf.reduce_sum(weights * _dot(changes, r, axis) * totals, 0)
         moved = x + step
-        new_r = b_rows - _as_rows(function(tf.reshape(moved, shape))) - moved
-        new_length = _dot(new_r, new_r)
-        is_plain = tf.equal(weights[-1], 0)
-        accepted = is_plain | (new_length < length)
+        new_r = b - function(moved) - moved
+        *_, newest = tf.unstack(weights)
+        # A step without pairs is a plain one.
+        accepted = tf.equal(newest, 0) | (_dot(new_r, new_r, axis) < _dot(r, r, axis))
+        pairs, weights = _with_pair(pairs, changes, weights, step, new_r - r, axis)
         # The first r is not this function's.
-        remembered = accepted & (i > 0)
-        totals, changes, weights = _with_pair(totals, changes, weights, step, new_r - r)
-        weights = tf.where(remembered, weights, 0)
+        weights = tf.where(accepted & tf.math.is_finite(error), weights, 0)
         x, r = tf.where(accepted, moved, x), tf.where(accepted, new_r, r)
-        length = tf.where(accepted, new_length, length)
         found = tf.reduce_max(tf.math.divide_no_nan(tf.abs(r), scale))
-        goes_on = found > tolerance
         if to_the_end:
-            goes_on |= found < error
-        return i + 1, x, r, length, totals, changes, weights, found, goes_on
+            # A 0 ends it, and so does NaN.
+            found = tf.where((found <= tolerance) & (found >= error), tf.zeros_like(found), found)
+        return x, r, pairs, weights, found
 
-    none = tf.zeros_like(scale)
-    pairs, weights = tf.stack([tf.zeros_like(x)] * _MEMORY), tf.stack([none] * _MEMORY)
-    error = tf.constant(np.inf, b.dtype)
-    iterations, x, r, *_, error, _ = tf.while_loop(
-        lambda i, *state: state[-1] & (i < max_iterations),
-        iterate,
-        (tf.constant(0), x, r, none, pairs, pairs, weights, error, tf.constant(True)),
+    pairs = tf.stack([tf.stack([tf.zeros_like(x)] * _MEMORY)] * 2)
+    weights = tf.stack([tf.zeros_like(scale)] * _MEMORY)
+    start = x, r, pairs, weights, tf.constant(np.inf, b.dtype)
+    limit = 0 if to_the_end else tolerance
+    x, r, *_, error = tf.while_loop(
+        lambda *state: state[-1] > limit, iterate, start, maximum_iterations=max_iterations
     )
-    return x, r, error, iterations
+    return x, r, error
 
 
 def _as_rows(value):
     return tf.reshape(value, [-1, math.prod(value.shape[1:])])
 
 
-def _dot(u, v):
-    return tf.reduce_sum(u * v, -1, keepdims=True)
+def _dot(u, v, axis):
+    return tf.reduce_sum(u * v, axis, keepdims=True)
 
 
-def _with_pair(totals, changes, weights, step, change):
-    """The pairs with a new one, orthogonal to all, for the oldest."""
-    shares = weights * _dot(changes, change)
-    total = step + change - tf.reduce_sum(shares * totals, 0)
-    change -= tf.reduce_sum(shares * changes, 0)
-    weight = tf.math.reciprocal_no_nan(_dot(change, change))
-    news = ((totals, total), (changes, change), (weights, weight))
-    return [tf.stack([*tf.unstack(old)[1:], new]) for old, new in news]
+def _with_pair(pairs, changes, weights, step, change, axis):
+    """The pairs and weights with a new one, orthogonal to all, for the oldest."""
+    shares = weights * _dot(changes, change, axis)
+    pair = tf.stack([step + change, change]) - tf.reduce_sum(shares * pairs, 1)
+    _, change = tf.unstack(pair)
+    weight = tf.math.reciprocal_no_nan(_dot(change, change, axis))
+    pairs = tf.stack([*tf.unstack(pairs, axis=1)[1:], pair], 1)
+    return pairs, tf.stack([*tf.unstack(weights)[1:], weight])
 
 
-def _require_convergence(x, error, tolerance, iterations, what):
+def _require_convergence(x, error, tolerance, max_iterations, what):
     reached = error <= tolerance
     message = f"{what} did not converge: the residual, relative to its scale, is"
-    limit = f"but should be at most {tolerance:.1e}; iterations made:"
+    limit = f"but should be at most {tolerance:.1e} within {max_iterations} iterations."
     if tf.executing_eagerly():
         if not reached:
-            raise ValueError(f"{message} {float(error):.1e}, {limit} {iterations}.")
+            raise ValueError(f"{message} {float(error):.1e}, {limit}")
         return x
-    values = [message, error, limit, iterations]
+    values = [message, error, limit]
     # Raw: TensorFlow's own wrapper makes a conditional and two functions of it.
     check = tf.raw_ops.Assert(condition=reached, data=values, summarize=len(values))
     with tf.control_dependencies([check]):

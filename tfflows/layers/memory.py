@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfflows.layers.base import zero_log_det
 from tfflows.layers.passes import Pass
 
 MEMORY_MODES = ("store", "checkpoint", "invert")
@@ -44,7 +45,7 @@ def inverse_in_little_memory(layers: Sequence, x, call: Pass, memory: str):
     def run(x, *contexts):
         # In here the context must be the argument, whose gradient is asked for.
         own_call = call.replace(context=contexts[0] if contexts else None)
-        outputs, h, total = [], x, 0.0
+        outputs, h, total = [], x, zero_log_det(x)
         for layer in reversed(layers):
             outputs.insert(0, h if memory == "checkpoint" else None)
             h, log_det = layer.inverse_pass(h, own_call)

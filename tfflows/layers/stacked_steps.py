@@ -70,19 +70,20 @@ class StackedSteps:
         rows = Rows(tensors or self._tensors(), self._stack.n)
         states = [_array_like(self._stack.stacked[i]) for i in self.state]
         shape = value.shape
-        inputs = []
+        inputs, totals = [], [zero_log_det(value)] if call.log_dets else []
         if keep_inputs:
             inputs = [tf.TensorArray(value.dtype, self._stack.n, element_shape=shape)]
 
-        def body(i, value, total, states, inputs):
-            index = indices.start + indices.step * i
-            inputs = [array.write(index, value) for array in inputs]
-            value, log_det, state = self._step(method, value, call, index, rows.read(index))
-            states = [array.write(index, s) for array, s in zip(states, state, strict=True)]
-            return i + 1, tf.ensure_shape(value, shape), total + log_det, states, inputs
+        def body(i, value, totals, states, inputs):
+            inputs = [array.write(i, value) for array in inputs]
+            value, log_det, state = self._step(method, value, call, i, rows.read(i))
+            states = [array.write(i, s) for array, s in zip(states, state, strict=True)]
+            totals = [total + log_det for total in totals]
+            return i + indices.step, tf.ensure_shape(value, shape), totals, states, inputs
 
-        start = (tf.constant(0), value, zero_log_det(value), states, inputs)
-        _, value, total, states, inputs = self._while(body, start)
+        start = (tf.constant(indices.start), value, totals, states, inputs)
+        _, value, totals, states, inputs = self._while(body, start)
+        total = totals[0] if call.log_dets else 0.0
         return value, total, [array.stack() for array in states], inputs
 
     def _while(self, body, start):
@@ -90,7 +91,7 @@ class StackedSteps:
         # Steps that overlap keep each other's activations.
         overlap = 10 if self._stack.memory == "store" else 1
         return tf.while_loop(
-            lambda i, *_: i < n, body, start, maximum_iterations=n, parallel_iterations=overlap
+            lambda *_: True, body, start, maximum_iterations=n, parallel_iterations=overlap
         )
 
     def inverse_in_little_memory(self, x, indices, memory: str):

@@ -91,4 +91,4 @@ class FlowSampling:
     def _drawn(self, context, n, temperature, seed, log_dets):
         z = self.draw_base(n, seed, temperature)
         x, log_det = self.transform.forward_pass(z, Pass(context, log_dets=log_dets))
-        return x, self.base.log_prob(z) - log_det if log_dets else log_det
+        return x, self.base.log_prob(z) - log_det if log_dets else None

@@ -104,7 +104,7 @@ def normalized(layers: Sequence[_LipschitzLayer], training: bool = False) -> lis
         images = [
             layer._apply(*pair) for layer, *pair in zip(layers, kernels, vectors, strict=True)
         ]
-        squared_norms = 2 * tf.stack([tf.nn.l2_loss(image) for image in images])
+        squared_norms = _squared_norms(images)
     else:
         norms = [layer._sum_norm(kernel) for layer, kernel in zip(layers, kernels, strict=True)]
         squared_norms = tf.square(tf.stack(norms))
@@ -120,7 +120,7 @@ def _singular_vectors(layers, kernels, training):
     """The inputs that the maps stretch most, `[1, ...]`, by power iteration."""
     maps = tuple((layer._apply, layer._apply_transposed) for layer in layers)
     starts = [tf.convert_to_tensor(layer.singular_vector) for layer in layers]
-    bounds = np.array([layer.tolerance**2 / 2 for layer in layers], layers[0].variable_dtype)
+    bounds = np.array([layer.tolerance**2 for layer in layers], layers[0].variable_dtype)
     # As a graph, since eager mode would take some milliseconds an iteration.
     iterate = _iterate_in_graph if tf.executing_eagerly() else _iterate
     vectors = [tf.stop_gradient(v) for v in iterate(maps, kernels, starts, tf.constant(bounds))]
@@ -133,24 +133,25 @@ def _singular_vectors(layers, kernels, training):
 def _iterate(maps, kernels, starts, bounds):
     """Power iterations of linear maps.
 
-    Each goes on until a step changes its unit vector v such that |change|^2 / 2, which is what
-    `l2_loss` computes, is no larger than its bound.
+    Each goes on until a step changes its unit vector such that |change|^2 is no larger than its
+    bound.
     """
 
     def step(vectors, changes):
-        found = []
-        moves = tf.unstack(changes > bounds)
-        for (apply, apply_transposed), kernel, vector, move in zip(
-            maps, kernels, vectors, moves, strict=True
-        ):
+        shift = tf.constant(_SHIFT, bounds.dtype)
+        images = []
+        for (apply, apply_transposed), kernel, vector in zip(maps, kernels, vectors, strict=True):
             # The shift changes no singular vector, and leaves the state of a zero kernel as it is.
-            image = apply_transposed(kernel, apply(kernel, vector)) + _SHIFT * vector
-            unit = image * tf.math.rsqrt(2 * tf.nn.l2_loss(image))
-            found.append(tf.where(move, unit, vector))
-        differences = [new - old for new, old in zip(found, vectors, strict=True)]
-        return found, tf.stack([tf.nn.l2_loss(difference) for difference in differences])
+            images.append(apply_transposed(kernel, apply(kernel, vector)) + shift * vector)
+        factors = tf.unstack(tf.math.rsqrt(_squared_norms(images)))
+        moves = tf.unstack(changes > bounds)
+        found = [
+            tf.where(move, image * factor, vector)
+            for move, image, factor, vector in zip(moves, images, factors, vectors, strict=True)
+        ]
+        return found, _squared_norms([a - b for a, b in zip(found, vectors, strict=True)])
 
-    changes = tf.fill(bounds.shape, tf.constant(np.inf, bounds.dtype))
+    changes = tf.constant(np.inf, bounds.dtype, bounds.shape)
     return tf.while_loop(
         lambda _, changes: tf.reduce_any(changes > bounds),
         step,
@@ -160,6 +161,10 @@ def _iterate(maps, kernels, starts, bounds):
 
 
 _iterate_in_graph = tf.function(_iterate, autograph=False)
+
+
+def _squared_norms(values):
+    return 2 * tf.stack([tf.nn.l2_loss(value) for value in values])
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
