@@ -64,6 +64,12 @@ SLOW = {
     "iresnet_image",
     "multiscale_context",
     "residual_image",
+    # Layers of a spline are tested with the rational-quadratic one.
+    *(
+        name.format(transformer)
+        for transformer in ("CubicSpline", "LinearSpline", "LogisticMixture", "QuadraticSpline")
+        for name in ("coupling_{}", "elementwise_{}", "elementwise_{}_context")
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""`RationalQuadraticSpline` against TFP's, at its knots and ends, and its gradients."""
+"""`RationalQuadraticSpline` against TFP's, and at its knots."""
 
 import numpy as np
 import pytest
@@ -62,27 +62,6 @@ def test_is_exact_at_its_knots():
     np.testing.assert_allclose(log_det, np.log(derivative), rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("direction", ["forward", "inverse"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_is_the_identity_outside_of_its_box_to_the_last_bit(dtype, direction):
-    spline = RationalQuadraticSpline(bound=2.0)
-    value = tf.constant([-1e30, -5.0, -2.0, 2.0, 2.5, 1e30], dtype)
-    result, log_det = getattr(spline, direction)(value, raw(spline, 6, dtype=dtype))
-    np.testing.assert_array_equal(result, value)
-    np.testing.assert_array_equal(log_det, np.zeros(6))
-
-
-@pytest.mark.parametrize("direction", ["forward", "inverse"])
-def test_is_smooth_at_the_ends_of_its_box(direction):
-    spline = RationalQuadraticSpline()
-    for end in (-3.0, 3.0):
-        inside = np.full(10, end * (1 - 1e-9))
-        result, log_det = getattr(spline, direction)(inside, raw(spline, 10))
-        # Bins are at least 6e-3 wide, and log-slopes go to 0 in them.
-        np.testing.assert_allclose(result, inside, atol=1e-7)
-        np.testing.assert_allclose(log_det, 0.0, atol=1e-4)
-
-
 def test_round_trip_in_float32():
     spline = RationalQuadraticSpline()
     z = tf.constant(np.linspace(-4, 4, 2000), tf.float32)
@@ -92,43 +71,3 @@ def test_round_trip_in_float32():
     # Roundings of values up to 4, and of slopes of bins a tenth as wide.
     np.testing.assert_allclose(back, z, atol=1e-5)
     np.testing.assert_allclose(inverse_log_det, -log_det, atol=1e-4)
-
-
-@pytest.mark.parametrize("direction", ["forward", "inverse"])
-def test_second_derivatives_are_those_of_finite_differences(direction):
-    spline = RationalQuadraticSpline(bins=4)
-    value = tf.constant(np.linspace(-2.8, 2.8, 40))
-    parameters = raw(spline, 40)
-
-    def gradient(value):
-        with tf.GradientTape() as tape:
-            tape.watch(value)
-            result, log_det = getattr(spline, direction)(value, parameters)
-            loss = tf.reduce_sum(tf.sin(result) + log_det)
-        return tape.gradient(loss, value)
-
-    with tf.GradientTape() as tape:
-        tape.watch(value)
-        first = tf.reduce_sum(gradient(value))
-    found = tape.gradient(first, value)
-    step = 1e-6
-    expected = (gradient(value + step) - gradient(value - step)) / (2 * step)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-
-
-ERRORS = {
-    "one_bin": ({"bins": 1}, "at least 2 bins, but found 1"),
-    "half_a_bin": ({"bins": 2.5}, "integer of at least 2 bins, but found 2.5"),
-    "bound": ({"bound": 0.0}, "positive finite bound, but found 0.0"),
-    "width": ({"bins": 4, "min_bin_width": 0.25}, "min_bin_width between 0 and 0.25, but found"),
-    "height": ({"min_bin_height": 0.0}, "min_bin_height between 0 and 0.125, but found 0.0"),
-    "derivative": ({"min_derivative": 1.0}, "min_derivative between 0 and 1, but found 1.0"),
-    "text": ({"min_derivative": "small"}, "between 0 and 1, but found 'small'"),
-}
-
-
-@pytest.mark.parametrize("name", ERRORS)
-def test_bad_settings_are_errors(name):
-    settings, message = ERRORS[name]
-    with pytest.raises(ValueError, match=message):
-        RationalQuadraticSpline(**settings)

@@ -6,6 +6,10 @@ A line here makes a transformer known: to users, and to all tests (`as` marks it
 from tfflows.transformers.affine import Affine as Affine
 from tfflows.transformers.affine import SigmoidAffine as SigmoidAffine
 from tfflows.transformers.base import Transformer, as_transformer
+from tfflows.transformers.mixture import LogisticMixture as LogisticMixture
+from tfflows.transformers.polynomial_splines import CubicSpline as CubicSpline
+from tfflows.transformers.polynomial_splines import LinearSpline as LinearSpline
+from tfflows.transformers.polynomial_splines import QuadraticSpline as QuadraticSpline
 from tfflows.transformers.shift import Shift as Shift
 from tfflows.transformers.sinh_arcsinh import SinhArcsinh as SinhArcsinh
 from tfflows.transformers.spline import RationalQuadraticSpline as RationalQuadraticSpline

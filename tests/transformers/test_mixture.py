@@ -1,0 +1,61 @@
+"""`LogisticMixture` against SciPy's distributions."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+
+from tfflows.transformers import LogisticMixture
+
+X = np.linspace(-12, 12, 97)
+
+
+def raw(mixture):
+    return 2 * np.random.default_rng(0).normal(size=mixture.num_parameters)
+
+
+def test_it_takes_a_mixture_to_a_logistic_distribution():
+    mixture = LogisticMixture(components=3)
+    logits, means, log_scales = np.split(raw(mixture), 3)
+    weights = np.exp(logits) / np.exp(logits).sum()
+    parts = scipy.stats.logistic(5 * np.tanh(means / 5), np.exp(2 * np.tanh(log_scales / 2)))
+    cdf, pdf = (f(X[:, np.newaxis]) @ weights for f in (parts.cdf, parts.pdf))
+    survival = parts.sf(X[:, np.newaxis]) @ weights
+    expected = np.log(cdf) - np.log(survival)
+
+    parameters = [tf.constant([p]) for p in raw(mixture)]
+    z, log_det = mixture.inverse(X, parameters)
+    np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(log_det, np.log(pdf / cdf / survival), atol=1e-11)
+    # As a density: that of the logistic distribution, brought back.
+    density = scipy.stats.logistic.pdf(z) * np.exp(log_det)
+    np.testing.assert_allclose(density, pdf, rtol=1e-11)
+    x, log_det = mixture.forward(expected, parameters)
+    np.testing.assert_allclose(x, X, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(log_det, -np.log(pdf / cdf / survival), atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tails_are_those_of_the_widest_component(dtype):
+    # Far from all means F is far smaller than any float.
+    mixture = LogisticMixture(components=2)
+    x = tf.constant([-1e5, 1e5], dtype)
+    parameters = [[0.0], [0.0], [-3.0], [3.0], [-1.0], [0.5]]
+    parameters = [tf.constant(p, dtype) for p in parameters]
+    z, log_det = mixture.inverse(x, parameters)
+    scale = np.exp(2 * np.tanh(0.25))
+    np.testing.assert_allclose(z, x / scale, rtol=1e-4)
+    np.testing.assert_allclose(log_det, -np.log(scale) * np.ones(2), rtol=1e-5)
+    np.testing.assert_allclose(mixture.forward(z, parameters)[0], x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("components", [1, 2.5, "many"])
+def test_a_number_of_components_that_is_none_is_an_error(components):
+    with pytest.raises(ValueError, match=f"at least 2 components, but found {components!r}"):
+        LogisticMixture(components=components)
+
+
+@pytest.mark.parametrize("name", ["bound", "log_scale_bound"])
+def test_bounds_are_positive(name):
+    with pytest.raises(ValueError, match="LogisticMixture needs a positive finite bound, but"):
+        LogisticMixture(**{name: -1.0})

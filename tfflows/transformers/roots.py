@@ -1,0 +1,75 @@
+"""Roots of increasing functions, elementwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+# Halving alone takes an interval of floats to one of them in as many steps as they have bits.
+_MAX_ITERATIONS = {tf.float32: 60, tf.float64: 120}
+
+
+def increasing_root(
+    function: Callable, target: tf.Tensor, lower: tf.Tensor, upper: tf.Tensor
+) -> tf.Tensor:
+    """u in [lower, upper] where an increasing function has the value `target`.
+
+        u <- u + (target - f(u)) / f'(u), or the middle of the bracket where that leaves it
+
+    Each evaluation makes the bracket smaller, so that each element ends. It ends when a step, or
+    the difference to the target, is a rounding error, or the bracket is. The gradient is that of
+    the implicit function, for the target and all that the function depends on; so is the second
+    one.
+
+    Args:
+        function: of u; returns f(u) and log f'(u), of u's shape.
+        target: of a floating dtype. Where it is not within the function's values at the ends, the
+            nearer end is returned.
+        lower, upper: of the target's shape and dtype.
+
+    Example:
+        >>> cube = lambda u: (u**3, tf.math.log(3 * u**2))
+        >>> roots = tfflows.transformers.roots.increasing_root(
+        ...     cube, tf.constant([1.0, 8.0]), tf.constant([0.5, 0.5]), tf.constant([4.0, 4.0])
+        ... )
+        >>> print(roots.numpy())
+        [1. 2.]
+    """
+    eps = np.finfo(target.dtype.as_numpy_dtype).eps
+    goal, low, high = (tf.stop_gradient(value) for value in (target, lower, upper))
+
+    def step(u, low, high, _):
+        value, log_slope = function(u)
+        missing = goal - value
+        low, high = tf.where(missing >= 0, u, low), tf.where(missing <= 0, u, high)
+        move = missing * tf.exp(-log_slope)
+        # Not where a slope is too small to say anything, either.
+        is_within = (u + move > low) & (u + move < high)
+        new = tf.where(is_within, u + move, low + 0.5 * (high - low))
+        small = eps * tf.maximum(tf.abs(new), tf.cast(1e-3, u.dtype))
+        ends = (tf.abs(missing) <= eps * tf.abs(goal)) | (high - low <= small)
+        ends |= is_within & (tf.abs(move) <= small)
+        return new, low, high, tf.reduce_any(~ends)
+
+    u, *_ = tf.while_loop(
+        lambda *state: state[-1],
+        step,
+        (low + 0.5 * (high - low), low, high, tf.constant(True)),
+        maximum_iterations=_MAX_ITERATIONS[target.dtype],
+    )
+    return implicit_root(function, target, tf.stop_gradient(u), low, high)
+
+
+def implicit_root(function: Callable, target, u, lower, upper):
+    """u, near a root, after two steps of Newton's method, which give it the root's gradients.
+
+    The first of them has the first derivatives of the implicit function, the second the second
+    ones. They stay within the bracket, whose ends have these derivatives, too.
+    """
+    for _ in range(2):
+        value, log_slope = function(u)
+        u += (target - value) * tf.exp(-log_slope)
+        u += tf.stop_gradient(tf.clip_by_value(u, lower, upper) - u)
+    return u
