@@ -18,7 +18,9 @@ def test_it_takes_a_mixture_to_a_logistic_distribution():
     mixture = LogisticMixture(components=3)
     logits, means, log_scales = np.split(raw(mixture), 3)
     weights = np.exp(logits) / np.exp(logits).sum()
-    parts = scipy.stats.logistic(5 * np.tanh(means / 5), np.exp(2 * np.tanh(log_scales / 2)))
+    scale = np.sqrt(1 - 1.5 / (np.pi**2 / 3))
+    means = [-1.5, 0, 1.5] + 5 * np.tanh(means / 5)
+    parts = scipy.stats.logistic(means, scale * np.exp(2 * np.tanh(log_scales / 2)))
     cdf, pdf = (f(X[:, np.newaxis]) @ weights for f in (parts.cdf, parts.pdf))
     survival = parts.sf(X[:, np.newaxis]) @ weights
     expected = np.log(cdf) - np.log(survival)
@@ -43,10 +45,27 @@ def test_tails_are_those_of_the_widest_component(dtype):
     parameters = [[0.0], [0.0], [-3.0], [3.0], [-1.0], [0.5]]
     parameters = [tf.constant(p, dtype) for p in parameters]
     z, log_det = mixture.inverse(x, parameters)
-    scale = np.exp(2 * np.tanh(0.25))
+    scale = np.sqrt(1 - 2.25 / (np.pi**2 / 3)) * np.exp(2 * np.tanh(0.25))
     np.testing.assert_allclose(z, x / scale, rtol=1e-4)
     np.testing.assert_allclose(log_det, -np.log(scale) * np.ones(2), rtol=1e-5)
     np.testing.assert_allclose(mixture.forward(z, parameters)[0], x, rtol=1e-6)
+
+
+@pytest.mark.parametrize("components, error", [(2, 1.2), (3, 0.4), (8, 0.2)])
+def test_zeros_are_nearly_the_identity_with_components_that_differ(components, error):
+    mixture = LogisticMixture(components)
+    x = np.linspace(-4, 4, 41)
+    parameters = [tf.zeros([1], "float64") for _ in range(mixture.num_parameters)]
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        z, log_det = mixture.inverse(x, parameters)
+        loss = tf.reduce_sum((z - 1) ** 2)
+    np.testing.assert_allclose(z, x, rtol=0, atol=error)
+    assert np.abs(log_det).max() < error
+    gradients = np.ravel(tape.gradient(loss, parameters))
+    # Each component is a kind of its own: equals would go the same way in all of training.
+    means = np.reshape(gradients, [3, components])[1]
+    assert len(np.unique(means.round(6))) == components
 
 
 @pytest.mark.parametrize("components", [1, 2.5, "many"])

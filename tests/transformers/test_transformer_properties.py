@@ -279,7 +279,7 @@ def test_zeros_are_the_identity_where_the_class_says_so(name, direction, data):
             assert_within(measured.result, measured.value, measured.value_tolerance())
             assert_within(measured.log_det, 0.0, measured.log_det_tolerance())
         else:
-            assert np.all(np.abs(measured.log_det) > 1e-3)
+            assert np.any(np.abs(measured.log_det) > 1e-3)
 
 
 def ordinary(name, direction):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import numbers
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfflows.transformers.base import Transformer, checked_bound
 from tfflows.transformers.roots import increasing_root
+
+# Of the means of the components that zeros give.
+_SPREAD = 1.5
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -27,12 +32,15 @@ class LogisticMixture(Transformer):
     A few components make a density of as many modes. Seen from the other side, the inverse is a
     deep sigmoidal flow of K hidden units: sums of sigmoids of increasing lines, under a logit.
 
-    Parameters, in this order: K logits of the weights; K of the means, m = b tanh(h / b); and K of
-    the log-scales, s = c tanh(h / c). Zeros give the identity. Domain and range are the real line.
+    Parameters, in this order: K logits of the weights; K of the means, m = m_0 + b tanh(h / b); and
+    K of the log-scales, s = s_0 + c tanh(h / c). Domain and range are the real line. The m_0 are
+    evenly spaced in [-1.5, 1.5], and s_0 is such that zeros give a mixture of a single one's
+    variance. Components that started as equals would stay so in training; the price is that zeros
+    give the identity but roughly.
 
     Args:
         components: K, at least 2.
-        bound: b > 0, of the means. Standardised data are mostly within 3.
+        bound: b > 0, how far means may go. Standardised data are mostly within 3.
         log_scale_bound: c > 0. Far from all means, where the density between two of them is least,
             slopes are about exp(-b exp(c)).
 
@@ -45,11 +53,13 @@ class LogisticMixture(Transformer):
 
     Example:
         >>> mixture = tfflows.transformers.LogisticMixture(components=2)
-        >>> parameters = [[0.0], [0.0], [-2.0], [2.0], [0.0], [0.0]]
+        >>> parameters = [[0.0], [0.0], [-2.0], [2.0], [0.0], [0.0]]  # of two modes
         >>> z, log_det = mixture.inverse([-2.0, 0.0, 2.0], parameters)
         >>> print(z.numpy().round(3), log_det.numpy().round(3))
-        [-1.113  0.     1.113] [-0.326 -0.792 -0.326]
+        [-0.153  0.     0.153] [-1.373 -4.09  -1.373]
     """
+
+    zeros_are_identity = False
 
     components: int = 8
     bound: float = 5.0
@@ -93,8 +103,12 @@ class _Mixture:
         k, b, c = transformer.components, transformer.bound, transformer.log_scale_bound
         logits, means, log_scales = (tf.stack(parameters[i * k : (i + 1) * k]) for i in range(3))
         _, self.log_weights = _log_sum(logits)
-        self.means = b * tf.tanh(means / b)
-        self.log_scales = c * tf.tanh(log_scales / c)
+        starts = np.linspace(-_SPREAD, _SPREAD, k)
+        # A logistic distribution's variance is pi^2 / 3 times its squared scale.
+        log_scale = 0.5 * math.log(1 - np.var(starts) / (math.pi**2 / 3))
+        starts = tf.constant(starts.reshape([k] + [1] * rank), means.dtype)
+        self.means = starts + b * tf.tanh(means / b)
+        self.log_scales = log_scale + c * tf.tanh(log_scales / c)
 
     def logit(self, x):
         """z at x, and log dz/dx."""
