@@ -30,6 +30,8 @@ from tfflows.layers import (
     Logit,
     MultiScale,
     Permutation,
+    Planar,
+    Radial,
     Rescaling,
     Reshape,
     ResidualBlock,
@@ -38,6 +40,7 @@ from tfflows.layers import (
     Squeeze,
     Stack,
     Standardize,
+    Sylvester,
 )
 from tfflows.networks import (
     MLP,
@@ -314,8 +317,25 @@ def _autoregressive():
     }
 
 
+def _low_rank():
+    def case(kind, dim, context_dim=None, **settings):
+        # Slopes along the direction or the radius magnify roundings.
+        make = lambda dtype: kind(dtype=dtype, **settings)  # noqa: E731
+        return LayerCase(make, (dim,), context_dim, "real", 1e-5)
+
+    return {
+        "planar": case(Planar, 3),
+        "planar_one": case(Planar, 1, 2),
+        "radial": case(Radial, 3),
+        "radial_one": case(Radial, 1, 2),
+        "sylvester": case(Sylvester, 4, rank=2),
+        "sylvester_context": case(Sylvester, 3, 2, rank=3),
+    }
+
+
 LAYERS = {
     **_stacks(),
+    **_low_rank(),
     **_autoregressive(),
     **_of_transformers(),
     **_couplings(),
@@ -404,6 +424,7 @@ FLOWS = {
         tfflows.MAF, (2, 2, 1), num_bits=4, num_classes=3, hidden=(6, 6, 6), residual=True
     ),
     "iaf": _autoregressive_flow(tfflows.IAF, (2,), context_dim=2),
+    "naf": _autoregressive_flow(tfflows.NAF, (2,), components=3, context_dim=1),
     "nsf": _autoregressive_flow(tfflows.NSF, (3,), bins=4),
     "nsf_autoregressive": _autoregressive_flow(
         tfflows.NSF, (2,), bins=4, autoregressive=True, context_dim=1

@@ -122,6 +122,7 @@ CASES = {
         num_bits=4,
         num_classes=3,
     ),
+    "naf": lambda: tfflows.NAF((3,), num_layers=2, components=4, **SMOOTH),
     "iaf": lambda: tfflows.IAF((3,), num_layers=2, context_dim=2, **SMOOTH),
     "nsf": lambda: tfflows.NSF((5,), num_layers=3, bins=4, **SMOOTH),
     "nsf_autoregressive": lambda: tfflows.NSF(

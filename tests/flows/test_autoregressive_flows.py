@@ -11,7 +11,7 @@ from cases import randomize
 import tfflows
 from tfflows.layers import Autoregressive, Coupling
 from tfflows.layers.parts import layers_of_kind
-from tfflows.transformers import Affine, RationalQuadraticSpline
+from tfflows.transformers import Affine, LogisticMixture, RationalQuadraticSpline
 
 SMALL = {"hidden": (8, 8), "num_layers": 3}
 
@@ -22,8 +22,9 @@ SMALL = {"hidden": (8, 8), "num_layers": 3}
         lambda **settings: tfflows.MAF((1,), **settings),
         lambda **settings: tfflows.IAF((1,), transformer=RationalQuadraticSpline(), **settings),
         lambda **settings: tfflows.NSF((1,), autoregressive=True, **settings),
+        lambda **settings: tfflows.NAF((1,), **settings),
     ],
-    ids=["maf", "iaf", "nsf"],
+    ids=["maf", "iaf", "nsf", "naf"],
 )
 def test_one_dimensional_densities_integrate_to_one(make):
     flow = make(**SMALL)
@@ -48,6 +49,13 @@ def test_settings_reach_the_layers(flow, expected):
     assert layer.transformer == Affine(bound=None)
     assert layer.conditioner.hidden == [4, 4, 4]
     assert layer.conditioner.residual and layer.conditioner.activation.__name__ == "tanh"
+
+
+def test_settings_reach_the_mixtures():
+    flow = tfflows.NAF((2,), num_layers=1, hidden=(5,), components=3, bound=4.0)
+    layer = layers_of_kind(flow.transform, Autoregressive)[0]
+    assert layer.transformer == LogisticMixture(3, 4.0)
+    assert layer.conditioner.hidden == [5] and layer.one_pass == "inverse"
 
 
 def test_settings_reach_the_splines():

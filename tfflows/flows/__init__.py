@@ -9,6 +9,7 @@ import keras
 from tfflows.flow import Flow as Flow
 from tfflows.flows.autoregressive import IAF as IAF
 from tfflows.flows.autoregressive import MAF as MAF
+from tfflows.flows.autoregressive import NAF as NAF
 from tfflows.flows.ffjord import FFJORD as FFJORD
 from tfflows.flows.glow import Glow as Glow
 from tfflows.flows.hybrid import HybridClassifier

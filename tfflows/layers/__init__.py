@@ -9,6 +9,7 @@ from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from tfflows.layers.elementwise import Elementwise
 from tfflows.layers.linear import Conv1x1
 from tfflows.layers.log_det import Exact, LogDetEstimator, Roulette, Truncated
+from tfflows.layers.low_rank import Planar, Radial
 from tfflows.layers.masks import coupling_mask
 from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.passes import Pass
@@ -20,6 +21,7 @@ from tfflows.layers.scale import Scale, Standardize
 from tfflows.layers.solves import Costs, Solve
 from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.stack import Stack
+from tfflows.layers.sylvester import Sylvester
 from tfflows.layers.traces import ExactTrace, Hutchinson, Trace
 
 __all__ = [
@@ -44,6 +46,8 @@ __all__ = [
     "MultiScale",
     "Pass",
     "Permutation",
+    "Planar",
+    "Radial",
     "Rescaling",
     "Reshape",
     "ResidualBlock",
@@ -54,6 +58,7 @@ __all__ = [
     "Squeeze",
     "Stack",
     "Standardize",
+    "Sylvester",
     "Trace",
     "Truncated",
     "coupling_mask",
