@@ -1,5 +1,6 @@
 """Measured figures of a flow: likelihood, round trip, log-det, Lipschitz bounds, sample quality."""
 
+from tfflows.evaluate.importance import ImportanceSamples, importance_samples
 from tfflows.evaluate.invertibility import RoundTrip, log_det_error, round_trip, round_trip_error
 from tfflows.evaluate.likelihood import (
     Likelihood,
@@ -20,6 +21,7 @@ from tfflows.evaluate.sample_quality import SlicedWasserstein, draw_images, slic
 
 __all__ = [
     "EstimatorFigures",
+    "ImportanceSamples",
     "Likelihood",
     "LipschitzBounds",
     "RoundTrip",
@@ -27,6 +29,7 @@ __all__ = [
     "draw_images",
     "estimator_report",
     "gaussian_likelihood",
+    "importance_samples",
     "importance_weighted",
     "kernel_density_likelihood",
     "likelihood",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from random import getrandbits
 
 import keras
@@ -15,6 +16,7 @@ from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.parts import layers_of_kind
 from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss
+from tfflows.model.reverse_kl import ReverseKL
 from tfflows.random.seeds import hashed_seed, replica_and_number
 
 # Instead of a run's seed: what is evaluated again meets the same noise.
@@ -96,6 +98,53 @@ class FlowFitting:
         if self.transform.needs_adapt:
             self.adapt(*self.examples_to_adapt_to(x, y))
         return super().fit(x, y, *args, **kwargs)
+
+    def fit_to(
+        self,
+        target_log_prob: Callable,
+        *,
+        epochs: int,
+        steps_per_epoch: int = 100,
+        batch_size: int = 256,
+        optimizer="adam",
+        path_gradient: bool = False,
+        **kwargs,
+    ):
+        """Train from a density that is known up to a factor, by reverse KL.
+
+        Layers that start from data start from zeros, as the identity. Afterwards the flow has this
+        optimizer, and the loss that it had before.
+
+        Args:
+            target_log_prob, path_gradient: see `tfflows.training.ReverseKL`.
+            epochs, steps_per_epoch: of `batch_size` samples a step.
+            optimizer: as for `compile`.
+            kwargs: what `keras.Model.fit` takes besides.
+
+        Returns:
+            The history of `fit`, with `elbo` for each epoch.
+
+        Raises:
+            ValueError, tf.errors.InvalidArgumentError: as `tfflows.training.ReverseKL` does.
+
+        Example:
+            >>> keras.utils.set_random_seed(0)
+            >>> flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
+            >>> target = lambda x: -tf.reduce_sum((x - 3) ** 2, -1) / 2
+            >>> history = flow.fit_to(target, epochs=2, steps_per_epoch=10, verbose=0).history
+            >>> bool(history["elbo"][0] < history["elbo"][1] < np.log(2 * np.pi))
+            True
+        """
+        zeros = tf.zeros([batch_size, *self.event_shape], self.compute_dtype)
+        data = tf.data.Dataset.from_tensors(zeros).repeat()
+        loss = self.loss if self.compiled else None
+        self.compile(optimizer, ReverseKL(target_log_prob, path_gradient))
+        try:
+            return self.fit(
+                data, epochs=epochs, steps_per_epoch=steps_per_epoch, shuffle=False, **kwargs
+            )
+        finally:
+            self.compile(self.optimizer, loss)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`.

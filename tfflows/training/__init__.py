@@ -1,6 +1,7 @@
 """Training from recipes."""
 
 from tfflows.model import losses
+from tfflows.model.reverse_kl import ReverseKL
 from tfflows.training.batches import training_batches
 from tfflows.training.callbacks import Backup, BestWeights, Progress, SampleGrid
 from tfflows.training.distribution import is_chief, set_workers, strategy
@@ -28,6 +29,7 @@ __all__ = [
     "LipschitzBound",
     "Progress",
     "Recipe",
+    "ReverseKL",
     "SampleGrid",
     "StopOnDivergence",
     "WarmupHoldDecay",

@@ -1,0 +1,49 @@
+"""Importance samples, against closed forms for two normal densities."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfflows
+from tfflows.evaluate import importance_samples
+
+N = 20_000
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))  # N(0, 1)
+
+
+def shifted(x):
+    """2 plus the log-density of N((0.6, 0), 1)."""
+    return 2 - np.log(2 * np.pi) - tf.reduce_sum((x - [0.6, 0.0]) ** 2, -1) / 2
+
+
+def test_evidence_and_sample_size(flow):
+    samples = importance_samples(flow, shifted, N)
+    assert samples.x.shape == (N, 2) and samples.log_weights.shape == (N,)
+    # The weights are log-normal: E[w^2] / E[w]^2 = exp(m^2).
+    spread = np.exp(0.6**2)
+    assert samples.standard_error == pytest.approx(np.sqrt((spread - 1) / N), rel=0.1)
+    assert samples.log_evidence == pytest.approx(2, abs=3 * samples.standard_error)
+    assert samples.effective_sample_size == pytest.approx(N / spread, rel=0.05)
+    assert samples.weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(samples.mean(samples.x), [0.6, 0.0], atol=0.04)
+    assert str(samples).startswith(f"log evidence {samples.log_evidence:.4f} +/- 0.00")
+    assert f"of {N}" in str(samples)
+
+
+def test_samples_follow_from_the_seed(flow):
+    first, again, other = (importance_samples(flow, shifted, 6000, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first.x, again.x)
+    assert np.all(first.x != other.x)
+    # Batches are drawn with seeds of their own.
+    assert len(np.unique(first.x[:, 0])) == 6000
+
+
+def test_errors_say_what_was_found(flow):
+    with pytest.raises(ValueError, match="n of at least 2, but found 1"):
+        importance_samples(flow, shifted, 1)
+    with pytest.raises(ValueError, match="Weights of .*% of the samples are not finite"):
+        importance_samples(flow, lambda x: tf.math.log(x[:, 0]), 100)
