@@ -45,6 +45,27 @@ def test_training_on_two_replicas_equals_one_device(settings, two_replicas):
         assert mirrored_result[name] == pytest.approx(result[name], rel=1e-5)
 
 
+@pytest.mark.slow
+def test_fitting_to_a_target_on_two_replicas_equals_one_device(two_replicas):
+    def fitted():
+        keras.utils.set_random_seed(0)
+        flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
+        history = flow.fit_to(
+            lambda x: -tf.reduce_sum((x - 1) ** 2, -1),
+            epochs=1,
+            steps_per_epoch=5,
+            batch_size=64,
+            optimizer=keras.optimizers.SGD(0.05),
+            verbose=0,
+        ).history
+        return flow.log_prob(np.ones([1, 2], "float32")), history["elbo"]
+
+    expected = fitted()
+    with two_replicas.scope():
+        found = fitted()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_adapted_state_is_equal_on_the_replicas(two_replicas):
     with two_replicas.scope():
         flow = tfflows.RealNVP((2,), num_couplings=1, hidden=(4,))

@@ -135,8 +135,8 @@ class FlowFitting:
             >>> bool(history["elbo"][0] < history["elbo"][1] < np.log(2 * np.pi))
             True
         """
-        zeros = tf.zeros([batch_size, *self.event_shape], self.compute_dtype)
-        data = tf.data.Dataset.from_tensors(zeros).repeat()
+        zeros = tf.zeros(self.event_shape, self.compute_dtype)
+        data = tf.data.Dataset.from_tensors(zeros).repeat().batch(batch_size, drop_remainder=True)
         loss = self.loss if self.compiled else None
         self.compile(optimizer, ReverseKL(target_log_prob, path_gradient))
         try:
