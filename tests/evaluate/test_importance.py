@@ -45,5 +45,12 @@ def test_samples_follow_from_the_seed(flow):
 def test_errors_say_what_was_found(flow):
     with pytest.raises(ValueError, match="n of at least 2, but found 1"):
         importance_samples(flow, shifted, 1)
-    with pytest.raises(ValueError, match="Weights of .*% of the samples are not finite"):
+    with pytest.raises(ValueError, match="finite wherever the flow draws, but .* of 100 values"):
         importance_samples(flow, lambda x: tf.math.log(x[:, 0]), 100)
+    for forgotten_axis in (None, 1):
+        with pytest.raises(ValueError, match=r"of shape \[batch\], but for x of shape \(100, 2\)"):
+            importance_samples(
+                flow, lambda x, a=forgotten_axis: tf.reduce_sum(x**2, a, keepdims=True), 100
+            )
+    with pytest.raises(ValueError, match=r"it returned \(1,\)"):
+        importance_samples(flow, lambda x: tf.reduce_sum(x**2)[tf.newaxis], 100)

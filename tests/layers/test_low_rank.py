@@ -19,8 +19,8 @@ def made(kind, parameters):
 def test_planar():
     u, w, b = np.array([1.5, -0.3, 0.2]), np.array([-2.0, 0.5, 1.0]), 0.4
     x, log_det = made(Planar, [u, w, b]).forward_and_log_det(Z)
-    # The u that the paper calls u-hat, of which w . u is -0.999 + softplus(w . u + c).
-    gain = np.log1p(np.exp(w @ u) * np.expm1(0.999)) - 0.999
+    # The u that the paper calls u-hat, of which w . u is -0.99 + softplus(w . u + c).
+    gain = np.log1p(np.exp(w @ u) * np.expm1(0.99)) - 0.99
     u_hat = u + (gain - w @ u) * w / (w @ w)
     h = np.tanh(Z @ w + b)
     np.testing.assert_allclose(x, Z + u_hat * h[:, None], rtol=1e-12)
@@ -32,7 +32,7 @@ def test_radial():
     centre, a, h = np.array([0.5, -1.0, 0.3]), 0.7, 2.0
     x, log_det = made(Radial, [centre, a, h]).forward_and_log_det(Z)
     alpha = np.log1p(np.exp(a))
-    beta = alpha * (np.log1p(np.exp(h) * np.expm1(0.999)) - 0.999)
+    beta = alpha * (np.log1p(np.exp(h) * np.expm1(0.99)) - 0.99)
     r = np.linalg.norm(Z - centre, axis=1, keepdims=True)
     k = 1 / (alpha + r)
     np.testing.assert_allclose(x, Z + beta * k * (Z - centre), rtol=1e-12)
@@ -53,7 +53,7 @@ def test_at_their_constraints_they_can_be_inverted(sign):
         back, inverse_log_det = layer.inverse_and_log_det(x)
         np.testing.assert_allclose(back, 1e-3 * Z, atol=1e-12)
         np.testing.assert_allclose(inverse_log_det, -log_det, atol=1e-8)
-        assert np.all(log_det < -5 if sign < 0 else log_det > 1)
+        assert np.all(log_det < -4 if sign < 0 else log_det > 1)
 
 
 @pytest.mark.parametrize("kind", [Planar, Radial])

@@ -17,7 +17,9 @@ def normal(x):
 def small_flow(**settings):
     keras.utils.set_random_seed(0)
     settings = {"num_couplings": 2, "hidden": (8,), "activation": "tanh", **settings}
-    return tfflows.RealNVP((2,), **settings)
+    flow = tfflows.RealNVP((2,), **settings)
+    flow.compile(keras.optimizers.Adam(5e-3))
+    return flow
 
 
 def weight_gradients(flow, loss):
@@ -65,9 +67,7 @@ def banana(x):
 
 def test_a_banana_is_found_and_its_constant():
     flow = small_flow(num_couplings=4, hidden=(32, 32))
-    history = flow.fit_to(
-        banana, epochs=5, steps_per_epoch=100, optimizer=keras.optimizers.Adam(5e-3), verbose=0
-    ).history
+    history = flow.fit_to(banana, epochs=5, steps_per_epoch=100, verbose=0).history
     assert history["elbo"][0] < history["elbo"][-1] < 5.01  # a bound, but for noise
     samples = tfflows.evaluate.importance_samples(flow, banana, 20_000)
     # Tails that no sample met have a few hundredths of the integral after so short a training.
@@ -94,14 +94,8 @@ def test_constants_of_two_dimensional_targets(target):
     keras.utils.set_random_seed(0)
     flow = tfflows.NSF((2,), num_layers=4, hidden=(64, 64), bound=6.0)
     for path_gradient, rate in ((False, 2e-3), (True, 2e-4)):
-        flow.fit_to(
-            target,
-            epochs=6,
-            steps_per_epoch=200,
-            optimizer=keras.optimizers.Adam(rate),
-            path_gradient=path_gradient,
-            verbose=0,
-        )
+        flow.compile(keras.optimizers.Adam(rate))
+        flow.fit_to(target, epochs=6, steps_per_epoch=200, path_gradient=path_gradient, verbose=0)
     axis = np.linspace(-9, 9, 901)
     grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     integral = np.exp(target(tf.constant(grid))).sum() * (axis[1] - axis[0]) ** 2
@@ -111,23 +105,38 @@ def test_constants_of_two_dimensional_targets(target):
     assert error < 3 * samples.standard_error
 
 
-def test_afterwards_a_flow_has_the_loss_that_it_had(tmp_path):
+def test_afterwards_a_flow_is_compiled_as_it_was(tmp_path):
     flow = small_flow()
+    flow.compile(keras.optimizers.Adam(), run_eagerly=True, steps_per_execution=2)
     flow.fit_to(normal, epochs=1, steps_per_epoch=2, verbose=0)
     assert flow.loss == tfflows.training.losses.NegativeLogLikelihood()
+    assert flow.run_eagerly and flow.steps_per_execution == 2
     flow.save(tmp_path / "flow.keras")
     assert keras.saving.load_model(tmp_path / "flow.keras").optimizer.iterations == 2
-    flow.fit(np.ones([8, 2], "float32"), verbose=0)
+    assert "nll" in flow.fit(np.ones([8, 2], "float32"), verbose=0).history
+
+
+def compiled(flow):
+    flow.compile()
+    return flow
 
 
 ERRORS = {
+    "optimizer": (
+        lambda: tfflows.RealNVP((2,), num_couplings=2).fit_to(normal, epochs=1),
+        "no optimizer yet: call compile before fit_to",
+    ),
     "pixels": (
-        lambda: tfflows.NICE((2, 2, 1), num_bits=4).fit_to(normal, epochs=1),
+        lambda: compiled(tfflows.NICE((2, 2, 1), num_bits=4)).fit_to(normal, epochs=1),
         "densities of continuous x, but .* pixels",
     ),
     "context": (
         lambda: small_flow(context_dim=2).fit_to(normal, epochs=1),
         "one target for all x, but .* conditional",
+    ),
+    "base": (
+        lambda: small_flow(base=tfflows.distributions.GaussianMixture(3)).fit_to(normal, epochs=1),
+        "cannot train the base of .*, <GaussianMixture.* trainable=False",
     ),
     "shape": (
         lambda: small_flow().fit_to(lambda x: -(x**2), epochs=1, steps_per_epoch=1, verbose=0),

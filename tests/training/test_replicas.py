@@ -50,12 +50,12 @@ def test_fitting_to_a_target_on_two_replicas_equals_one_device(two_replicas):
     def fitted():
         keras.utils.set_random_seed(0)
         flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
+        flow.compile(keras.optimizers.SGD(0.05))
         history = flow.fit_to(
             lambda x: -tf.reduce_sum((x - 1) ** 2, -1),
             epochs=1,
             steps_per_epoch=5,
             batch_size=64,
-            optimizer=keras.optimizers.SGD(0.05),
             verbose=0,
         ).history
         return flow.log_prob(np.ones([1, 2], "float32")), history["elbo"]

@@ -8,8 +8,8 @@ import tensorflow as tf
 from tfflows.layers.low_rank import LowRankLayer
 from tfflows.transformers.roots import increasing_root
 
-# Of R and S, such that no product of theirs is below -1 + 1e-3.
-_DIAGONAL_LIMIT = 0.9995
+# Of R and S: no slope along one of the directions is below 0.01.
+_DIAGONAL_LIMIT = 0.995
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -23,13 +23,14 @@ class Sylvester(LowRankLayer):
 
     R and S are upper triangular, with diagonals within (-1, 1), which makes the map invertible: the
     equation of the inverse is solved for one y_i after the other, from the last, by Newton's method
-    and bisection, and has the implicit function's gradient. Q has M orthonormal columns, those of a
-    product of M Householder reflections, which any such matrix is. R starts at zero, where the map
-    is the identity, and Q at random.
+    and bisection, and has the implicit function's gradient; slopes of down to 0.01 in each of the
+    directions magnify roundings. Q has M orthonormal columns, those of a product of M Householder
+    reflections, which any such columns are for M < D. R starts at zero, where the map is the
+    identity, and Q at random.
 
     The parameters, a vector of M D + 2 M^2 + M numbers (M reflections' vectors, R and S as matrices
     of which the lower triangle is not used, and b), are weights that a linear function of the
-    context is added to. Diagonals are 0.9995 tanh of theirs.
+    context is added to. Diagonals are 0.995 tanh of theirs.
 
     Args:
         rank: M, at least 1, at most the number of dimensions.

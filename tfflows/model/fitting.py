@@ -59,7 +59,12 @@ class FlowFitting:
         loss.check(self)
         super().compile(optimizer, **kwargs)
         # Not handed to Keras, which would trace a solve at each fit to build a loss of its own.
+        self._set_loss(loss)
+
+    def _set_loss(self, loss):
         self.loss = loss
+        # What was traced has another one.
+        self.train_function = self.test_function = None
         with self.distribute_strategy.scope():
             self._measured.value = {name: keras.metrics.Mean(name) for name in loss.metrics(self)}
 
@@ -106,30 +111,30 @@ class FlowFitting:
         epochs: int,
         steps_per_epoch: int = 100,
         batch_size: int = 256,
-        optimizer="adam",
         path_gradient: bool = False,
         **kwargs,
     ):
         """Train from a density that is known up to a factor, by reverse KL.
 
-        Layers that start from data start from zeros, as the identity. Afterwards the flow has this
-        optimizer, and the loss that it had before.
+        For this call it takes the place of the loss that the flow was compiled with. Layers that
+        start from data start from zeros, as the identity.
 
         Args:
             target_log_prob, path_gradient: see `tfflows.training.ReverseKL`.
             epochs, steps_per_epoch: of `batch_size` samples a step.
-            optimizer: as for `compile`.
             kwargs: what `keras.Model.fit` takes besides.
 
         Returns:
             The history of `fit`, with `elbo` for each epoch.
 
         Raises:
-            ValueError, tf.errors.InvalidArgumentError: as `tfflows.training.ReverseKL` does.
+            ValueError, tf.errors.InvalidArgumentError: as `tfflows.training.ReverseKL` does, and
+                if the flow was not compiled.
 
         Example:
             >>> keras.utils.set_random_seed(0)
             >>> flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
+            >>> flow.compile(keras.optimizers.Adam(1e-3))
             >>> target = lambda x: -tf.reduce_sum((x - 3) ** 2, -1) / 2
             >>> history = flow.fit_to(target, epochs=2, steps_per_epoch=10, verbose=0).history
             >>> bool(history["elbo"][0] < history["elbo"][1] < np.log(2 * np.pi))
@@ -137,14 +142,17 @@ class FlowFitting:
         """
         zeros = tf.zeros(self.event_shape, self.compute_dtype)
         data = tf.data.Dataset.from_tensors(zeros).repeat().batch(batch_size, drop_remainder=True)
-        loss = self.loss if self.compiled else None
-        self.compile(optimizer, ReverseKL(target_log_prob, path_gradient))
+        if not self.compiled:
+            raise ValueError(f"{self.name} has no optimizer yet: call compile before fit_to.")
+        own, loss = self.loss, ReverseKL(target_log_prob, path_gradient)
+        loss.check(self)
+        self._set_loss(loss)
         try:
             return self.fit(
                 data, epochs=epochs, steps_per_epoch=steps_per_epoch, shuffle=False, **kwargs
             )
         finally:
-            self.compile(self.optimizer, loss)
+            self._set_loss(own)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfflows.checks.values import require_finite
 from tfflows.layers.passes import Pass
@@ -35,8 +36,9 @@ class ReverseKL(Loss):
         path_gradient: whether log q has the path gradient.
 
     Raises:
-        ValueError: from `compile`, for a flow of pixels or with a context; from `fit`, if the
-            target returns another shape, and `tf.errors.InvalidArgumentError` if it is not finite.
+        ValueError: from `compile`, for a flow of pixels, with a context, or with a base to be
+            trained whose draws have no gradient; from `fit`, if the target returns another shape,
+            and `tf.errors.InvalidArgumentError` if it is not finite.
 
     Source: Rezende and Mohamed, "Variational inference with normalizing flows", 2015,
     https://arxiv.org/abs/1505.05770; path gradient: Roeder, Wu and Duvenaud, "Sticking the
@@ -64,6 +66,12 @@ class ReverseKL(Loss):
                 f"ReverseKL has one target for all x, but {flow.name} is conditional; make it "
                 "without a context."
             )
+        fully = tfp.distributions.FULLY_REPARAMETERIZED
+        if flow.base_layer.trainable_weights and flow.base.reparameterization_type != fully:
+            raise ValueError(
+                f"ReverseKL cannot train the base of {flow.name}, {flow.base_layer!r}, whose draws "
+                "have no gradient; make it with trainable=False."
+            )
 
     def metrics(self, flow):
         return ("elbo",)
@@ -73,26 +81,35 @@ class ReverseKL(Loss):
         z = own_rows(lambda n: flow.draw_base(n, seed), tf.shape(x)[0])
         call = Pass(training=training, seed=seed)
         x, log_det = flow.transform.forward_pass(z, call)
-        log_p = self._target(x)
+        log_p = target_values(self.target_log_prob, x)
         loss = flow.base.log_prob(z) - log_det - log_p
         values = {"loss": loss, "elbo": -loss}
         if training and self.path_gradient:
             point = tf.stop_gradient(x)
             with tf.GradientTape() as tape:
                 tape.watch(point)
-                log_p = self._target(point)
+                log_p = target_values(self.target_log_prob, point)
             direction = flow.score_pass(point, call) - tape.gradient(log_p, point)
             axes = list(range(1, x.shape.rank))
             along = tf.reduce_sum(tf.stop_gradient(direction) * x, axes)
             values["loss"] = tf.stop_gradient(loss - along) + along
         return values
 
-    def _target(self, x):
-        log_p = tf.convert_to_tensor(self.target_log_prob(x))
-        if log_p.shape.rank != 1:
-            raise ValueError(
-                f"target_log_prob should return one number for each x, of shape [batch], but for "
-                f"x of shape {tuple(x.shape)} it returned {tuple(log_p.shape)}; sum over the rest."
-            )
-        log_p = tf.cast(log_p, x.dtype)
-        return require_finite(log_p, "target_log_prob should be finite wherever the flow draws")
+
+def target_values(target_log_prob: Callable, x) -> tf.Tensor:
+    """A target's log p(x), `[batch]`, in x's dtype.
+
+    Raises:
+        ValueError: if it is of another shape, or eagerly if a value is not finite.
+        tf.errors.InvalidArgumentError: for that within a `tf.function`.
+    """
+    log_p = tf.convert_to_tensor(target_log_prob(x))
+    # What broadcasts would be taken for a sum over the batch.
+    if log_p.shape.rank != 1 or (log_p.shape[0] == 1 and x.shape[0] != 1):
+        raise ValueError(
+            f"target_log_prob should return one number for each x, of shape [batch], but for x of "
+            f"shape {tuple(x.shape)} it returned {tuple(log_p.shape)}; sum over the other axes."
+        )
+    return require_finite(
+        tf.cast(log_p, x.dtype), "target_log_prob should be finite wherever the flow draws"
+    )

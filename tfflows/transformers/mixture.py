@@ -32,17 +32,17 @@ class LogisticMixture(Transformer):
     A few components make a density of as many modes. Seen from the other side, the inverse is a
     deep sigmoidal flow of K hidden units: sums of sigmoids of increasing lines, under a logit.
 
-    Parameters, in this order: K logits of the weights; K of the means, m = m_0 + b tanh(h / b); and
-    K of the log-scales, s = s_0 + c tanh(h / c). Domain and range are the real line. The m_0 are
-    evenly spaced in [-1.5, 1.5], and s_0 is such that zeros give a mixture of a single one's
-    variance. Components that started as equals would stay so in training; the price is that zeros
-    give the identity but roughly.
+    Parameters, in this order: K logits of the weights; K of the means, m = b tanh(h / b + m_0); and
+    K of the log-scales, s = c tanh(h / c + s_0). Domain and range are the real line. Zeros give
+    means that are evenly spaced in [-1.5, 1.5], and scales with which the mixture has a single
+    one's variance, as far as the bounds allow. Components that started as equals would stay so in
+    training; the price is that zeros give the identity but roughly.
 
     Args:
         components: K, at least 2.
-        bound: b > 0, how far means may go. Standardised data are mostly within 3.
-        log_scale_bound: c > 0. Far from all means, where the density between two of them is least,
-            slopes are about exp(-b exp(c)).
+        bound: b > 0, of the means. Standardised data are mostly within 3.
+        log_scale_bound: c > 0. Midway between two narrow components far from each other, slopes
+            are down to about exp(-b exp(c)), which float32 should hold.
 
     Raises:
         ValueError: if an argument is out of its range, and as `Transformer` does.
@@ -56,7 +56,7 @@ class LogisticMixture(Transformer):
         >>> parameters = [[0.0], [0.0], [-2.0], [2.0], [0.0], [0.0]]  # of two modes
         >>> z, log_det = mixture.inverse([-2.0, 0.0, 2.0], parameters)
         >>> print(z.numpy().round(3), log_det.numpy().round(3))
-        [-0.153  0.     0.153] [-1.373 -4.09  -1.373]
+        [-0.268  0.     0.268] [-0.869 -3.475 -0.869]
     """
 
     zeros_are_identity = False
@@ -103,12 +103,13 @@ class _Mixture:
         k, b, c = transformer.components, transformer.bound, transformer.log_scale_bound
         logits, means, log_scales = (tf.stack(parameters[i * k : (i + 1) * k]) for i in range(3))
         _, self.log_weights = _log_sum(logits)
-        starts = np.linspace(-_SPREAD, _SPREAD, k)
+        spread = min(_SPREAD, b / 2)
+        starts = np.linspace(-spread, spread, k)
         # A logistic distribution's variance is pi^2 / 3 times its squared scale.
-        log_scale = 0.5 * math.log(1 - np.var(starts) / (math.pi**2 / 3))
-        starts = tf.constant(starts.reshape([k] + [1] * rank), means.dtype)
-        self.means = starts + b * tf.tanh(means / b)
-        self.log_scales = log_scale + c * tf.tanh(log_scales / c)
+        log_scale = max(0.5 * math.log(1 - np.var(starts) / (math.pi**2 / 3)), -c / 2)
+        shifts = tf.constant(np.arctanh(starts / b).reshape([k] + [1] * rank), means.dtype)
+        self.means = b * tf.tanh(means / b + shifts)
+        self.log_scales = c * tf.tanh(log_scales / c + math.atanh(log_scale / c))
 
     def logit(self, x):
         """z at x, and log dz/dx."""

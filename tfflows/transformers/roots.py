@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-# Halving alone takes an interval of floats to one of them in as many steps as they have bits.
-_MAX_ITERATIONS = {tf.float32: 60, tf.float64: 120}
+# Halving alone takes an interval of floats to one of them in as many steps as they have bits; as
+# many steps again may be Newton's.
+_MAX_ITERATIONS = {tf.float32: 100, tf.float64: 200}
 
 
 def increasing_root(
@@ -16,12 +17,12 @@ def increasing_root(
 ) -> tf.Tensor:
     """u in [lower, upper] where an increasing function has the value `target`.
 
-        u <- u + (target - f(u)) / f'(u), or the middle of the bracket where that leaves it
+        u <- u + (target - f(u)) / f'(u), or the middle of the bracket where that leaves it, or is
+        more than half of the last step
 
-    Each evaluation makes the bracket smaller, so that each element ends. It ends when a step, or
-    the difference to the target, is a rounding error, or the bracket is. The gradient is that of
-    the implicit function, for the target and all that the function depends on; so is the second
-    one.
+    Steps of Newton's method thus end or become halvings, which do. It ends when a step, or the
+    difference to the target, is a rounding error, or the bracket is. The gradient is that of the
+    implicit function, for the target and all that the function depends on; so is the second one.
 
     Args:
         function: of u; returns f(u) and log f'(u), of u's shape.
@@ -36,27 +37,30 @@ def increasing_root(
         ... )
         >>> print(roots.numpy())
         [1. 2.]
+
+    Source: Press, Teukolsky, Vetterling and Flannery, "Numerical recipes", section 9.4, for the
+    safeguard.
     """
     eps = np.finfo(target.dtype.as_numpy_dtype).eps
     goal, low, high = (tf.stop_gradient(value) for value in (target, lower, upper))
 
-    def step(u, low, high, _):
+    def step(u, low, high, last, _):
         value, log_slope = function(u)
         missing = goal - value
         low, high = tf.where(missing >= 0, u, low), tf.where(missing <= 0, u, high)
-        move = missing * tf.exp(-log_slope)
-        # Not where a slope is too small to say anything, either.
-        is_within = (u + move > low) & (u + move < high)
-        new = tf.where(is_within, u + move, low + 0.5 * (high - low))
+        move = missing * _inverse_slope(log_slope)
+        is_newton = (u + move > low) & (u + move < high) & (tf.abs(move) <= 0.5 * last)
+        half = 0.5 * (high - low)
+        new = tf.where(is_newton, u + move, low + half)
         small = eps * tf.maximum(tf.abs(new), tf.cast(1e-3, u.dtype))
         ends = (tf.abs(missing) <= eps * tf.abs(goal)) | (high - low <= small)
-        ends |= is_within & (tf.abs(move) <= small)
-        return new, low, high, tf.reduce_any(~ends)
+        ends |= is_newton & (tf.abs(move) <= small)
+        return new, low, high, tf.where(is_newton, tf.abs(move), half), tf.reduce_any(~ends)
 
     u, *_ = tf.while_loop(
         lambda *state: state[-1],
         step,
-        (low + 0.5 * (high - low), low, high, tf.constant(True)),
+        (low + 0.5 * (high - low), low, high, high - low, tf.constant(True)),
         maximum_iterations=_MAX_ITERATIONS[target.dtype],
     )
     return implicit_root(function, target, tf.stop_gradient(u), low, high)
@@ -70,6 +74,12 @@ def implicit_root(function: Callable, target, u, lower, upper):
     """
     for _ in range(2):
         value, log_slope = function(u)
-        u += (target - value) * tf.exp(-log_slope)
+        u += (target - value) * _inverse_slope(log_slope)
         u += tf.stop_gradient(tf.clip_by_value(u, lower, upper) - u)
     return u
+
+
+def _inverse_slope(log_slope):
+    # Where it would overflow, a step leaves any bracket, and an infinite one could not be undone.
+    largest = 0.6 * np.log(np.finfo(log_slope.dtype.as_numpy_dtype).max)
+    return tf.exp(tf.minimum(-log_slope, tf.constant(largest, log_slope.dtype)))
