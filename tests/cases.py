@@ -66,7 +66,11 @@ SLOW = {
     "image_realnvp",
     "iresnet_image",
     "multiscale_context",
+    "naf",
+    "planar_one",
+    "radial_one",
     "residual_image",
+    "sylvester",
     # Layers of a spline are tested with the rational-quadratic one.
     *(
         name.format(transformer)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import LAYERS, build_flow, max_difference
+from cases import LAYERS, build_flow, cases_of, max_difference
 
 import tfflows
 from tfflows.layers import AffineCoupling, Scale
@@ -16,7 +16,7 @@ from tfflows.networks import MLP
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", cases_of(LAYERS))
 def test_view_is_the_layer(name):
     case = LAYERS[name]
     layer = case.build()

@@ -111,6 +111,7 @@ def test_maximum_likelihood_finds_a_density_of_a_closed_form():
     assert -3 * error <= -log_prob.mean() - entropy <= 0.1
 
 
+@pytest.mark.slow
 def test_an_inverse_autoregressive_flow_finds_a_posterior():
     """Reverse KL by samples and their log_prob, both in one pass."""
     keras.utils.set_random_seed(0)

@@ -134,6 +134,7 @@ def test_a_stack_of_them_is_a_chain_of_them(one_pass):
             np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transformer", TRANSFORMERS.values(), ids=TRANSFORMERS)
 def test_second_derivatives_are_those_of_finite_differences(transformer):
     layer, z = built(transformer, 3), draw(2, 3)

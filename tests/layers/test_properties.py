@@ -105,7 +105,7 @@ def test_graph_of_unknown_batch_size_equals_eager(name, side):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in LAYERS if name not in WITHOUT_XLA])
+@pytest.mark.parametrize("name", cases_of([name for name in LAYERS if name not in WITHOUT_XLA]))
 @both_directions
 def test_xla_equals_eager(name, side):
     case = LAYERS[name]
@@ -177,7 +177,7 @@ def test_calling_the_layer_is_forward(name):
     assert layer.compute_output_shape((None, *layer.latent_shape)) == (None, *layer.event_shape)
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if LAYERS[name].context_dim])
+@pytest.mark.parametrize("name", cases_of([name for name in LAYERS if LAYERS[name].context_dim]))
 @both_directions
 def test_context_is_used(name, side):
     case = LAYERS[name]

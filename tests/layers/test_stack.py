@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from cases import max_difference, num_operations, randomize
+from cases import cases_of, max_difference, num_operations, randomize
 
 import tfflows
 from tfflows.bijectors import BijectorLayer
@@ -67,7 +67,7 @@ STEP_OF = {
 }
 # Relative: those of an adjoint equation have the tolerance of its solver, 1e-5, at each step.
 GRADIENTS = {"continuous": 1e-4}
-every_step = pytest.mark.parametrize("name", STEP_OF)
+every_step = pytest.mark.parametrize("name", cases_of(STEP_OF, slow={"continuous"}))
 
 
 def stack_and_chain(name, memory="store"):
@@ -165,7 +165,10 @@ def test_a_trace_does_not_grow_with_the_steps():
 
 
 # The file of a conditional flow has no other names.
-@pytest.mark.parametrize("name", [name for name, step in STEP_OF.items() if step[2] is None])
+@pytest.mark.parametrize(
+    "name",
+    cases_of([name for name, step in STEP_OF.items() if step[2] is None], slow={"continuous"}),
+)
 def test_weights_in_files_are_those_of_a_chain(name, tmp_path):
     def flow_of(layers, shape):
         return tfflows.Flow(Chain([LearnedPrior(), *layers, Scale()]), event_shape=shape)

@@ -65,6 +65,7 @@ def banana(x):
     return 5 - (first**2 + second**2) / 2 - np.log(2 * np.pi) - np.log(0.5)
 
 
+@pytest.mark.slow
 def test_a_banana_is_found_and_its_constant():
     flow = small_flow(num_couplings=4, hidden=(32, 32))
     history = flow.fit_to(banana, epochs=5, steps_per_epoch=100, verbose=0).history

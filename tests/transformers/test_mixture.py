@@ -70,6 +70,7 @@ def test_zeros_are_nearly_the_identity_with_components_that_differ(components, e
     assert len(np.unique(means.round(6))) == components
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_of_many_mixtures_each_is_inverted(dtype):
     # Newton's method alone, kept in a bracket, goes to and fro for one in some ten thousand.
