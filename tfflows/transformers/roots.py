@@ -49,13 +49,15 @@ def increasing_root(
         missing = goal - value
         low, high = tf.where(missing >= 0, u, low), tf.where(missing <= 0, u, high)
         move = missing * _inverse_slope(log_slope)
+        small = eps * tf.maximum(tf.abs(u), tf.cast(1e-3, u.dtype))
+        ends = (tf.abs(missing) <= eps * tf.abs(goal)) | (tf.abs(move) <= small)
+        ends |= high - low <= small
         is_newton = (u + move > low) & (u + move < high) & (tf.abs(move) <= 0.5 * last)
-        half = 0.5 * (high - low)
-        new = tf.where(is_newton, u + move, low + half)
-        small = eps * tf.maximum(tf.abs(new), tf.cast(1e-3, u.dtype))
-        ends = (tf.abs(missing) <= eps * tf.abs(goal)) | (high - low <= small)
-        ends |= is_newton & (tf.abs(move) <= small)
-        return new, low, high, tf.where(is_newton, tf.abs(move), half), tf.reduce_any(~ends)
+        move = tf.where(is_newton, move, low + 0.5 * (high - low) - u)
+        # Who has ended waits for the others: rounding errors would make a step of any size.
+        move = tf.where(ends, tf.zeros_like(move), move)
+        last = tf.where(ends, last, tf.where(is_newton, tf.abs(move), 0.5 * (high - low)))
+        return u + move, low, high, last, tf.reduce_any(~ends)
 
     u, *_ = tf.while_loop(
         lambda *state: state[-1],
