@@ -88,3 +88,15 @@ def test_a_cubic_spline_is_increasing_at_its_extremes():
             x, log_det = spline.forward(z, parameters)
             assert np.all(np.diff(x) > 0)
             assert np.all(np.isfinite(log_det))
+
+
+def test_of_many_cubic_splines_each_is_inverted():
+    spline, n = CubicSpline(), 20_000
+    rng = np.random.default_rng(0)
+    parameters = [tf.constant(rng.normal(size=n), tf.float32) for _ in range(18)]
+    x = tf.constant(rng.uniform(-3, 3, n), tf.float32)
+    z, log_det = spline.inverse(x, parameters)
+    back, _ = spline.forward(z, parameters)
+    # Roundings of x, and of z times the slope.
+    tolerance = 20 * np.finfo("float32").eps * (3 + 3 * np.exp(-log_det))
+    assert np.all(np.abs(back - x) <= tolerance)

@@ -36,21 +36,6 @@ def test_roots_are_where_values_were_taken(name, dtype):
     assert np.all(np.abs(found - u) <= tolerance)
 
 
-def test_who_has_ended_waits_for_the_others():
-    # The first is found at once, the second by some hundred halvings.
-    def function(u):
-        steep = tf.tanh(1e6 * (u - 1.2345))
-        slope = 1e6 * (1 - steep**2)
-        first = tf.constant([1.0, 0.0], u.dtype)
-        value = first * u + (1 - first) * (steep + 1e-6 * u)
-        return value, tf.math.log(first + (1 - first) * (slope + 1e-6))
-
-    ends = tf.constant([9.0, 9.0], "float64")
-    target = tf.constant([0.123, 1e-6 * 1.2345], "float64")
-    found = increasing_root(function, target, -2 * ends, ends)
-    np.testing.assert_allclose(found, [0.123, 1.2345], rtol=1e-12)
-
-
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_graphs_and_xla_find_the_same(jit_compile):
     function, numpy_function = FUNCTIONS["cube"]
