@@ -1,10 +1,10 @@
-"""Planar and radial layers against the paper's formulas, at their constraints, and their starts."""
+"""Planar and radial layers by the paper's formulas and at their constraints; starts of all."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfflows.layers import Planar, Radial
+from tfflows.layers import Planar, Radial, Sylvester
 
 Z = np.random.default_rng(0).normal(size=(7, 3))
 
@@ -56,9 +56,9 @@ def test_at_their_constraints_they_can_be_inverted(sign):
         assert np.all(log_det < -4 if sign < 0 else log_det > 1)
 
 
-@pytest.mark.parametrize("kind", [Planar, Radial])
-def test_it_starts_as_the_identity_and_learns(kind):
-    layer = kind()
+@pytest.mark.parametrize("make", [Planar, Radial, lambda: Sylvester(2)])
+def test_it_starts_as_the_identity_and_learns(make):
+    layer = make()
     with tf.GradientTape() as tape:
         x, log_det = layer.forward_and_log_det(Z.astype("float32"))
         loss = tf.reduce_sum((x - 1) ** 2)

@@ -41,8 +41,10 @@ class ImportanceSamples:
 
     @property
     def standard_error(self) -> float:
-        """That of `log_evidence`: the mean weight's, relative to it. An underestimate where q
-        misses a part of p, which no weight tells."""
+        """That of `log_evidence`, in nats: the mean weight's, relative to it.
+
+        It is an underestimate where q misses a part of p, which no weight tells.
+        """
         n = len(self.log_weights)
         return float(np.std(n * self.weights, ddof=1) / math.sqrt(n))
 

@@ -105,9 +105,8 @@ class Sylvester(LowRankLayer):
             missing = target - y - _times(r, bend)
             jacobian = tf.matmul(r * (1 - bend**2)[:, tf.newaxis], s)
             jacobian += tf.eye(self.rank, dtype=x.dtype)
-            y += tf.squeeze(
-                tf.linalg.triangular_solve(jacobian, missing[..., tf.newaxis], False), -1
-            )
+            missing = missing[..., tf.newaxis]
+            y += tf.squeeze(tf.linalg.triangular_solve(jacobian, missing, lower=False), -1)
         bend = tf.tanh(_times(s, y) + b)
         return x - _times(q, _times(r, bend)), -self._log_slope(r, s, bend)
 
@@ -117,8 +116,11 @@ class Sylvester(LowRankLayer):
 
         def step(i, y):
             place = tf.one_hot(i, self.rank, dtype=y.dtype)
-            at = lambda values: tf.reduce_sum(values * place, -1)  # noqa: E731
             offset = _times(s, y) + b
+
+            def at(values):
+                return tf.reduce_sum(values * place, -1)
+
             # Of the row, but for what y_i itself gives.
             known = at(_times(r, (1 - place) * tf.tanh(offset)))
             ri, si, offset = at(r_diagonal), at(s_diagonal), at(offset)

@@ -140,12 +140,12 @@ class FlowFitting:
             >>> bool(history["elbo"][0] < history["elbo"][1] < np.log(2 * np.pi))
             True
         """
-        zeros = tf.zeros(self.event_shape, self.compute_dtype)
-        data = tf.data.Dataset.from_tensors(zeros).repeat().batch(batch_size, drop_remainder=True)
         if not self.compiled:
             raise ValueError(f"{self.name} has no optimizer yet: call compile before fit_to.")
         own, loss = self.loss, ReverseKL(target_log_prob, path_gradient)
         loss.check(self)
+        zeros = tf.zeros(self.event_shape, self.compute_dtype)
+        data = tf.data.Dataset.from_tensors(zeros).repeat().batch(batch_size, drop_remainder=True)
         self._set_loss(loss)
         try:
             return self.fit(

@@ -119,6 +119,13 @@ def _broadcasts_to(shape, target) -> bool:
     return all(size in (1, None) or wanted in (size, None) for size, wanted in sizes)
 
 
+def of_rank(parameters: Sequence[tf.Tensor], rank: int) -> list[tf.Tensor]:
+    """Parameters with new axes in front, up to the values' rank, so that they can be stacked."""
+    return [
+        p if p.shape.rank == rank else p[(tf.newaxis,) * (rank - p.shape.rank)] for p in parameters
+    ]
+
+
 def as_transformer(value) -> Transformer:
     """The transformer that a layer was given, as itself or in Keras's serialised form.
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfflows.transformers.base import Transformer, checked_bound
+from tfflows.transformers.base import Transformer, checked_bound, of_rank
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,12 +66,7 @@ class Spline(Transformer):
         # Outside of the box a value of it, for both choices to have finite gradients.
         inside, inner = tf.abs(value) < self.bound, tf.clip_by_value(value, -self.bound, self.bound)
         # Bins come before all axes of the values.
-        rank = value.shape.rank
-        parameters = [
-            p if p.shape.rank == rank else p[(tf.newaxis,) * (rank - p.shape.rank)]
-            for p in parameters
-        ]
-        at = self._bin(inner, parameters, direction == "inverse")
+        at = self._bin(inner, of_rank(parameters, value.shape.rank), direction == "inverse")
         result, log_det = getattr(at, direction)(inner)
         return tf.where(inside, result, value), tf.where(inside, log_det, 0.0)
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.transformers.base import Transformer, checked_bound
+from tfflows.transformers.base import Transformer, checked_bound, of_rank
 from tfflows.transformers.roots import increasing_root
 
 # Of the means of the components that zeros give.
@@ -96,10 +96,7 @@ class _Mixture:
     """Components along the first axis, before all axes of the values."""
 
     def __init__(self, transformer, parameters, rank):
-        parameters = [
-            p if p.shape.rank == rank else p[(tf.newaxis,) * (rank - p.shape.rank)]
-            for p in parameters
-        ]
+        parameters = of_rank(parameters, rank)
         k, b, c = transformer.components, transformer.bound, transformer.log_scale_bound
         logits, means, log_scales = (tf.stack(parameters[i * k : (i + 1) * k]) for i in range(3))
         _, self.log_weights = _log_sum(logits)
