@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from cases import FLOWS, build_flow, cases_of, draw_context, draw_points, max_difference
+from tensorflow.core.protobuf.config_pb2 import ConfigProto
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.eager.context import context as eager_context
 
 import tfflows
@@ -104,10 +106,9 @@ def test_sums_in_loops_are_not_rewritten():
 
 
 def test_options_of_other_functions_stay_as_they_are(counting):
-    context = eager_context()
-    before = context.function_call_options
     counting.log_prob(np.zeros([1, 2], "float32"))
-    assert context.function_call_options is before
+    options = ConfigProto.FromString(eager_context().function_call_options.config_proto_serialized)
+    assert options.graph_options.rewrite_options.arithmetic_optimization == RewriterConfig.DEFAULT
 
 
 def test_a_number_of_samples_of_numpy_shares_the_trace(counting):
