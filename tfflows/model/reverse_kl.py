@@ -81,19 +81,19 @@ class ReverseKL(Loss):
         z = own_rows(lambda n: flow.draw_base(n, seed), tf.shape(x)[0])
         call = Pass(training=training, seed=seed)
         x, log_det = flow.transform.forward_pass(z, call)
-        log_p = target_values(self.target_log_prob, x)
-        loss = flow.base.log_prob(z) - log_det - log_p
-        values = {"loss": loss, "elbo": -loss}
-        if training and self.path_gradient:
-            point = tf.stop_gradient(x)
-            with tf.GradientTape() as tape:
-                tape.watch(point)
-                log_p = target_values(self.target_log_prob, point)
-            direction = flow.score_pass(point, call) - tape.gradient(log_p, point)
-            axes = list(range(1, x.shape.rank))
-            along = tf.reduce_sum(tf.stop_gradient(direction) * x, axes)
-            values["loss"] = tf.stop_gradient(loss - along) + along
-        return values
+        log_q = flow.base.log_prob(z) - log_det
+        if not (training and self.path_gradient):
+            loss = log_q - target_values(self.target_log_prob, x)
+            return {"loss": loss, "elbo": -loss}
+        point = tf.stop_gradient(x)
+        with tf.GradientTape() as tape:
+            tape.watch(point)
+            log_p = target_values(self.target_log_prob, point)
+        direction = flow.score_pass(point, call) - tape.gradient(log_p, point)
+        # Its value is the loss, its gradient that of x in this direction.
+        along = tf.reduce_sum(tf.stop_gradient(direction) * x, list(range(1, x.shape.rank)))
+        loss = tf.stop_gradient(log_q - log_p)
+        return {"loss": loss + along - tf.stop_gradient(along), "elbo": -loss}
 
 
 def target_values(target_log_prob: Callable, x) -> tf.Tensor:
