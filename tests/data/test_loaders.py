@@ -19,7 +19,7 @@ def test_names_are_what_load_knows():
     assert data.names() == sorted(data.names())
     assert set(data.names()) == {
         *data.toy.DENSITIES,
-        *("celeba32", "celeba64", "cifar10", "digits", "mnist", "protein"),
+        *("bsds300", "celeba32", "celeba64", "cifar10", "digits", "mnist", "power", "protein"),
     }
 
 
@@ -46,7 +46,7 @@ def test_unknown_name():
     with pytest.raises(ValueError) as error:
         data.load("moon")
     message = str(error.value)
-    assert "no data set 'moon' (did you mean 'moons'?): expected one of celeba32," in message
+    assert "no data set 'moon' (did you mean 'moons'?): expected one of bsds300," in message
     assert all(name in message for name in data.names())
     with pytest.raises(ValueError, match="no data set 'zzz': expected one of"):
         data.load("zzz")

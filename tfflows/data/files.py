@@ -49,6 +49,8 @@ def read_splits(path: Path) -> tuple[dict[str, tuple], np.ndarray | None]:
             for key in (split, f"x_{split}")
             if key in arrays
         }
+        if "val" in arrays:
+            splits.setdefault("validation", (arrays["val"], arrays.get("y_val")))
     if "train" not in splits:
         raise ValueError(
             f"File {str(path)!r} has the keys {sorted(arrays)}: expected x (and y), or train, "

@@ -18,10 +18,10 @@ def names() -> list[str]:
     Example:
         >>> import tfflows.data as data
         >>> data.names()  # doctest: +NORMALIZE_WHITESPACE
-        ['celeba32', 'celeba64', 'checkerboard', 'cifar10', 'digits', 'eight_gaussians', 'mnist',
-         'moons', 'pinwheel', 'protein', 'rings', 'swiss_roll', 'two_spirals']
+        ['bsds300', 'celeba32', 'celeba64', 'checkerboard', 'cifar10', 'digits', 'eight_gaussians',
+         'mnist', 'moons', 'pinwheel', 'power', 'protein', 'rings', 'swiss_roll', 'two_spirals']
     """
-    return sorted([*toy.DENSITIES, "digits", "protein", *small_images.KERAS, *celeba.SIZES])
+    return sorted([*toy.DENSITIES, "digits", *tables.READERS, *small_images.KERAS, *celeba.SIZES])
 
 
 def load(
@@ -46,15 +46,18 @@ def load(
       beside it; else from TensorFlow Datasets' `celeb_a`. Rows 40:188 and columns 15:163 of the
       aligned images are averaged over the area of each new pixel. Without `list_eval_partition`
       splits are drawn, and one person may be in several.
-    - "protein", a table of ten properties of proteins, from UCI's `CASP.csv` in `root`.
+    - "protein", a table of ten properties of proteins, from UCI's `CASP.csv` in `root`; "power",
+      six columns of a household's power consumption, from UCI's `household_power_consumption.txt`
+      in `root`; "bsds300", 63 pixels of patches of photographs, from `BSDS300.hdf5` of MAF's
+      authors in `root`. Of the last two, arrays `power.npz` and `bsds300.npz` come first.
     - `tfds:NAME`, images of TensorFlow Datasets, which keeps its files in `root` if that is
       given.
     - `foo`, for `foo.npy`, `foo.npz` or a folder `foo` of images in `root`.
     - a path to a `.npy` or `.npz` file: float vectors `[n, D]`, or integer images
       `[n, height, width]` or `[n, height, width, channels]` that have `num_bits` bits. A `.npz`
-      has the keys `x` (and `y`), or `train`, `validation` and `test` (and `y_train`, ...), or
-      `x_train` and `x_test` (and `y_train` and `y_test`), where `y` is integer labels `[n]` or
-      boolean attributes `[n, k]`, whose names `attribute_names` may give.
+      has the keys `x` (and `y`), or `train`, `validation` (or `val`) and `test` (and `y_train`,
+      ...), or `x_train` and `x_test` (and `y_train` and `y_test`), where `y` is integer labels
+      `[n]` or boolean attributes `[n, k]`, whose names `attribute_names` may give.
     - a path to a folder of 8-bit images, all of one size and mode (grey or RGB). Folders train,
       validation and test in it are its splits. If every image lies in a folder of the next
       level, those folders are the classes, numbered in sorted order.
@@ -96,8 +99,8 @@ def load(
     if source == "digits":
         return small_images.read_digits(num_bits)
     folder = _data_folder(root)
-    if source == "protein":
-        return tables.read_protein(folder)
+    if source in tables.READERS:
+        return tables.READERS[source](folder)
     tfds_folder = folder if root else None
     if source in small_images.KERAS:
         return small_images.read_keras(source, folder, num_bits, download)
