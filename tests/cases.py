@@ -18,6 +18,8 @@ from tfflows.layers import (
     AdditiveCoupling,
     AffineCoupling,
     Autoregressive,
+    BatchNormalization,
+    BlockAutoregressive,
     Chain,
     ContinuousLayer,
     Conv1x1,
@@ -28,6 +30,7 @@ from tfflows.layers import (
     InvertibleLayer,
     LearnedPrior,
     Logit,
+    MarginalGaussianization,
     MultiScale,
     Permutation,
     Planar,
@@ -125,7 +128,7 @@ def randomize(layer, size: float = 1.0, seed: int = 1):
         if weight.name in ("permutation", "sign"):
             continue  # not free
         value = rng.uniform(0.2, 0.6, weight.shape)
-        if weight.name != "stddev":
+        if weight.name not in ("stddev", "variance"):
             value *= size * rng.choice([-1, 1], weight.shape)
         if weight.name in ("log_scale", "upper", "lower"):
             value *= 0.1  # some layers multiply it; triangles of large numbers are singular
@@ -337,7 +340,19 @@ def _low_rank():
     }
 
 
+def _block_autoregressive():
+    def case(dim, context_dim=None, **settings):
+        make = lambda dtype: BlockAutoregressive(dtype=dtype, **settings)  # noqa: E731
+        return LayerCase(make, (dim,), context_dim, "real", 1e-5)
+
+    return {
+        "block_autoregressive": case(3, width=3, depth=2),
+        "block_autoregressive_one": case(1, 2, width=4),
+    }
+
+
 LAYERS = {
+    **_block_autoregressive(),
     **_stacks(),
     **_low_rank(),
     **_autoregressive(),
@@ -348,6 +363,16 @@ LAYERS = {
     "squeeze": LayerCase(lambda dtype: Squeeze(dtype=dtype), (2, 1, 8)),
     "squeeze_unshuffle": LayerCase(
         lambda dtype: Squeeze("pixel_unshuffle", dtype=dtype), (1, 2, 8)
+    ),
+    "marginals": LayerCase(
+        lambda dtype: MarginalGaussianization(3, dtype=dtype), (2, 2), None, "real", 1e-5
+    ),
+    "marginals_one": LayerCase(
+        lambda dtype: MarginalGaussianization(2, dtype=dtype), (1,), None, "real", 1e-5
+    ),
+    "batch_normalization": LayerCase(lambda dtype: BatchNormalization(dtype=dtype), (2, 3, 2)),
+    "batch_normalization_vector": LayerCase(
+        lambda dtype: BatchNormalization(dtype=dtype), (3,), None, "real", 1e-5
     ),
     "actnorm": LayerCase(lambda dtype: ActNorm(dtype=dtype), (2, 3, 2)),
     "actnorm_vector": LayerCase(lambda dtype: ActNorm(dtype=dtype), (3,)),
@@ -363,7 +388,9 @@ LAYERS = {
             "lu": (2, 3, 4),
             "full": (2, 2, 3),
             "qr": (2, 1, 4),
+            "svd": (3,),
             "orthogonal": (5,),
+            "triangular": (1, 2, 3),
         }.items()
     },
     **_residual_blocks(),
@@ -432,6 +459,15 @@ FLOWS = {
     "nsf": _autoregressive_flow(tfflows.NSF, (3,), bins=4),
     "nsf_autoregressive": _autoregressive_flow(
         tfflows.NSF, (2,), bins=4, autoregressive=True, context_dim=1
+    ),
+    "bnaf": lambda dtype: tfflows.BNAF(
+        (3,), num_layers=2, width=3, depth=1, context_dim=2, dtype=dtype
+    ),
+    "gaussianization": lambda dtype: tfflows.Gaussianization(
+        (2,), num_layers=2, components=3, dtype=dtype
+    ),
+    "gaussianization_one": lambda dtype: tfflows.Gaussianization(
+        (1,), num_layers=1, components=4, dtype=dtype
     ),
     "generic": _generic,
     "glow": lambda dtype: tfflows.Glow(

@@ -72,13 +72,16 @@ def test_second_derivatives_are_those_of_finite_differences(kind, direction):
 
 
 ERRORS = {
-    "one_bin": ({"bins": 1}, "Spline needs an integer of at least [23] bins, but found 1"),
-    "half_a_bin": ({"bins": 2.5}, "integer of at least [23] bins, but found 2.5"),
+    "one_bin": ({"bins": 1}, "Spline needs bins to be an integer of at least [23], but found 1"),
+    "half_a_bin": ({"bins": 2.5}, "integer of at least [23], but found 2.5"),
     "bound": ({"bound": 0.0}, "positive finite bound, but found 0.0"),
-    "width": ({"bins": 4, "min_bin_width": 0.25}, "min_bin_width between 0 and 0.25, but found"),
-    "height": ({"min_bin_height": 0.0}, "min_bin_height between 0 and 0.125, but found 0.0"),
-    "slope": ({"min_slope": 1.0}, "min_slope between 0 and 1, but found 1.0"),
-    "derivative": ({"min_derivative": 1.0}, "min_derivative between 0 and 1, but found 1.0"),
+    "width": (
+        {"bins": 4, "min_bin_width": 0.25},
+        "min_bin_width to be between 0 and 0.25, but found",
+    ),
+    "height": ({"min_bin_height": 0.0}, "min_bin_height to be between 0 and 0.125, but found 0.0"),
+    "slope": ({"min_slope": 1.0}, "min_slope to be between 0 and 1, but found 1.0"),
+    "derivative": ({"min_derivative": 1.0}, "min_derivative to be between 0 and 1, but found 1.0"),
     "text": ({"bins": 4, "min_bin_width": "small"}, "between 0 and 0.25, but found 'small'"),
 }
 

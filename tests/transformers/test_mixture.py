@@ -101,7 +101,9 @@ def test_a_density_that_nearly_vanishes_gives_no_nan():
 
 @pytest.mark.parametrize("components", [1, 2.5, "many"])
 def test_a_number_of_components_that_is_none_is_an_error(components):
-    with pytest.raises(ValueError, match=f"at least 2 components, but found {components!r}"):
+    with pytest.raises(
+        ValueError, match=f"components to be an integer of at least 2, but found {components!r}"
+    ):
         LogisticMixture(components=components)
 
 

@@ -16,12 +16,16 @@ from hypothesis.extra.numpy import arrays
 from tfflows.transformers import (
     TRANSFORMERS,
     Affine,
+    BernsteinPolynomial,
     CubicSpline,
+    DenseSigmoid,
     LinearSpline,
     LogisticMixture,
+    MonotonicMLP,
     QuadraticSpline,
     RationalQuadraticSpline,
     SinhArcsinh,
+    SumOfSquares,
     Transformer,
     as_transformer,
 )
@@ -66,6 +70,21 @@ def case(transformer):
     if isinstance(transformer, LogisticMixture):
         # Means are subtracted, and logarithms of F and S from each other.
         return Case(transformer, operations=transformer.components + 10, size=transformer.bound)
+    if isinstance(transformer, DenseSigmoid):
+        # As those of mixtures, one after the other.
+        layers = len(transformer.hidden)
+        operations = sum(transformer.hidden) + 15 * layers
+        return Case(transformer, operations=operations, size=layers * transformer.bound)
+    if isinstance(transformer, BernsteinPolynomial):
+        return Case(transformer, operations=2 * transformer.degree + 10, size=transformer.bound)
+    if isinstance(transformer, SumOfSquares):
+        # What is squared is a sum of numbers of this size, and may be as small as min_slope's root.
+        size = 1 + 20.0 * (transformer.degree + 1)
+        operations = int(size / transformer.min_slope**0.5)
+        return Case(transformer, largest=20.0, operations=operations, size=20.0)
+    if isinstance(transformer, MonotonicMLP):
+        operations = transformer.hidden + 30
+        return Case(transformer, largest=20.0, operations=operations, size=20.0)
     return Case(transformer)
 
 
@@ -77,6 +96,10 @@ CASES = {
     "LinearSpline of 3 bins": case(LinearSpline(bins=3, bound=2.0, min_bin_height=0.2)),
     "QuadraticSpline of 3 bins": case(QuadraticSpline(bins=3, bound=4.0, min_slope=0.5)),
     "CubicSpline of 2 bins": case(CubicSpline(bins=2, bound=1.0, min_bin_width=0.1)),
+    "BernsteinPolynomial of degree 2": case(BernsteinPolynomial(degree=2, bound=1.0)),
+    "SumOfSquares of degree 1": case(SumOfSquares(degree=1, bound=5.0, min_slope=0.1)),
+    "MonotonicMLP of 1 unit": case(MonotonicMLP(hidden=1, bound=1.0, log_slope_bound=2.0)),
+    "DenseSigmoid of one layer": case(DenseSigmoid(hidden=(3,))),
     "LogisticMixture of 2": case(LogisticMixture(components=2, log_scale_bound=1.0)),
     # exp(20) times the largest z is still far from the largest float32.
     "Affine, not bounded": Case(Affine(bound=None), largest=20.0),
@@ -87,7 +110,7 @@ SHAPE = (4, 2)
 
 # Variants, and what takes XLA seconds to compile.
 SLOW = [name for name in CASES if " of " in name]
-SLOW += ["CubicSpline", "LogisticMixture", "QuadraticSpline"]
+SLOW += ["CubicSpline", "DenseSigmoid", "LogisticMixture", "MonotonicMLP", "QuadraticSpline"]
 every_case = pytest.mark.parametrize("name", cases_of(CASES, SLOW))
 both_directions = pytest.mark.parametrize("direction", DIRECTIONS)
 examples = settings(max_examples=15, derandomize=True, deadline=None, database=None)

@@ -10,7 +10,9 @@ from tfflows.flow import Flow as Flow
 from tfflows.flows.autoregressive import IAF as IAF
 from tfflows.flows.autoregressive import MAF as MAF
 from tfflows.flows.autoregressive import NAF as NAF
+from tfflows.flows.bnaf import BNAF as BNAF
 from tfflows.flows.ffjord import FFJORD as FFJORD
+from tfflows.flows.gaussianization import Gaussianization as Gaussianization
 from tfflows.flows.glow import Glow as Glow
 from tfflows.flows.hybrid import HybridClassifier
 from tfflows.flows.image_realnvp import ImageRealNVP as ImageRealNVP

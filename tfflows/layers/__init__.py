@@ -3,13 +3,17 @@
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.autoregressive import Autoregressive
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
+from tfflows.layers.batch_normalization import BatchNormalization
+from tfflows.layers.block_autoregressive import BlockAutoregressive
 from tfflows.layers.chain import Chain
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from tfflows.layers.elementwise import Elementwise
+from tfflows.layers.inverse_cdf import InverseCDF
 from tfflows.layers.linear import Conv1x1
 from tfflows.layers.log_det import Exact, LogDetEstimator, Roulette, Truncated
 from tfflows.layers.low_rank import Planar, Radial
+from tfflows.layers.marginals import MarginalGaussianization
 from tfflows.layers.masks import coupling_mask
 from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.passes import Pass
@@ -29,6 +33,8 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "Autoregressive",
+    "BatchNormalization",
+    "BlockAutoregressive",
     "Chain",
     "ContinuousLayer",
     "Conv1x1",
@@ -39,10 +45,12 @@ __all__ = [
     "Exact",
     "ExactTrace",
     "Hutchinson",
+    "InverseCDF",
     "InvertibleLayer",
     "LearnedPrior",
     "LogDetEstimator",
     "Logit",
+    "MarginalGaussianization",
     "MultiScale",
     "Pass",
     "Permutation",

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, zero_log_det
+from tfflows.layers.triangular import implicit_inverse
 from tfflows.networks.masked import MaskedMLP
 from tfflows.transformers import Transformer, as_transformer
 
@@ -116,39 +117,17 @@ class Autoregressive(InvertibleLayer):
             *context,
         )
 
-        @tf.custom_gradient
-        def with_gradient(*given):
-            def gradient(u):
-                # Of the second order, too. Copies: without, gradients through a stack's loop miss
-                # most of the weights.
-                result = with_gradient(*given)
-                own = tf.nest.pack_sequence_as(sources, [tf.identity(v) for v in given[1:]])
-                with tf.GradientTape(persistent=True) as tape:
-                    tape.watch([result, *tf.nest.flatten(own)])
-                    # The opposite direction F has result = F^-1(value), and F'^T w = u.
-                    back, log_slopes = self._at_once(opposite, result, *own)
-                w = self._solved(lambda w: tape.gradient(back, result, w), log_slopes, u)
-                return w, *tape.gradient(back, tf.nest.flatten(own), -w)
-
-            return tf.identity(solution), gradient
-
-        result = with_gradient(value, *tf.nest.flatten(sources))
+        result = implicit_inverse(
+            lambda result, *own: self._at_once(opposite, result, *own),
+            solution,
+            value,
+            sources,
+            self.conditioner.num_levels,
+        )
         if not call.log_dets:
             return result, zero_log_det(result)
         _, log_slopes = self._at_once(opposite, result, *sources)
         return result, -tf.reduce_sum(log_slopes, -1)
-
-    def _solved(self, product, log_slopes, u):
-        """w with J^T w = u, J triangular with the diagonal exp(log_slopes)."""
-        inverse_slopes = tf.exp(-log_slopes)
-        _, w = tf.while_loop(
-            lambda i, _: i < self.conditioner.num_levels,
-            # Each step makes the entries of one more level what they should be.
-            lambda i, w: (i + 1, w + (u - product(w)) * inverse_slopes),
-            (tf.constant(1), u * inverse_slopes),
-            maximum_iterations=self.conditioner.num_levels,
-        )
-        return w
 
     def _sources(self, value, call):
         """The network's parameters, and a list that holds the context, if there is one."""

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, first_estimator
+from tfflows.layers.batch_normalization import BatchNormalization
 from tfflows.layers.memory import inverse_in_little_memory, require_memory_mode
 from tfflows.layers.parts import all_parts
 from tfflows.layers.passes import Pass
@@ -203,10 +204,17 @@ def set_memory_mode(layer: InvertibleLayer, memory: str):
     """Set `memory` of the innermost chains of a layer: outer ones would do their work again.
 
     Raises:
-        ValueError: for an unknown mode, or dropout where activations are to be computed anew.
+        ValueError: for an unknown mode, or dropout or batch normalisation where activations are to
+            be computed anew.
     """
     require_memory_mode(memory)
     parts = all_parts(layer)
+    norms = [part.name for part in parts if isinstance(part, BatchNormalization)]
+    if memory != "store" and norms:
+        raise ValueError(
+            f"memory={memory!r} computes activations anew, but found batch normalisation "
+            f"('{norms[0]}'), whose running statistics that would move again; use memory='store'."
+        )
     dropouts = [part.name for part in parts if isinstance(part, keras.layers.Dropout) and part.rate]
     if memory != "store" and dropouts:
         raise ValueError(

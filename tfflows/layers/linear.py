@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, constant_log_det
 
-_PARAMETERIZATIONS = ("lu", "full", "qr", "orthogonal")
+_PARAMETERIZATIONS = ("lu", "full", "qr", "svd", "orthogonal", "triangular")
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -23,21 +23,23 @@ class Conv1x1(InvertibleLayer):
         inverse:  z = x W
         log-det:  -N log|det W| forward, N log|det W| inverse, N the number of pixels
 
-    On vectors, N = 1 and the layer is an invertible dense map. W starts as a random rotation and
-    is one of
+    On vectors, N = 1 and the layer is an invertible dense map. W starts as a random rotation, but
+    for the last kind, and is one of
 
         `"lu"`:          W = P L (U + diag(sign * exp(s))), P a fixed permutation, L unit lower
                          and U strictly upper triangular, the signs fixed; log|det W| = sum(s)
         `"full"`:        W free; log|det W| costs O(C^3) and no XLA device but TPUs compiles it
         `"qr"`:          W = Q (U + diag(sign * exp(s))), Q orthogonal as below
+        `"svd"`:         W = Q diag(exp(s)) R, both orthogonal as below
         `"orthogonal"`:  W = Q, a product of C Householder reflections; log|det W| = 0
+        `"triangular"`:  W = U + diag(exp(s)), which starts as the identity
 
     The density needs W alone. Sampling needs W^-1, which comes from triangular solves (or a
     transpose), once a call and not once a pixel; where weights are constant, as in an export, both
     are constants that were computed in float64.
 
     Args:
-        parameterization: one of the four above.
+        parameterization: one of the six above.
         seed: of the random rotation that W starts as; `None` takes it from Keras's global seed.
 
     Raises:
@@ -45,8 +47,10 @@ class Conv1x1(InvertibleLayer):
             layer's precision. (In a graph its log-det is infinite, which `Flow` refuses.)
 
     Source: Kingma and Dhariwal, "Glow", 2018, section 3.2; QR by Hoogeboom, van den Berg and
-    Welling, "Emerging convolutions", 2019; the product of reflections as one triangular solve by
-    Joffrain et al., "Accumulating Householder transformations, revisited", 2006.
+    Welling, "Emerging convolutions", 2019; SVD by Zhang, Lei and Dhillon, "Stabilizing gradients
+    for deep neural networks via efficient SVD parameterization", 2018; the product of reflections
+    as one triangular solve by Joffrain et al., "Accumulating Householder transformations,
+    revisited", 2006.
 
     Example:
         >>> layer = tfflows.layers.Conv1x1(seed=0)
@@ -84,16 +88,21 @@ class Conv1x1(InvertibleLayer):
             )
             setattr(self, name, weight)
 
-        if self.parameterization == "full":
+        kind = self.parameterization
+        if kind == "full":
             add("kernel")
-        elif self.parameterization == "lu":
+        if kind == "lu":
             add("permutation", trainable=False)
             add("lower")
-        else:
+        if kind in ("qr", "svd", "orthogonal"):
             add("reflections")
-        if self.parameterization in ("lu", "qr"):
+        if kind == "svd":
+            add("right_reflections")
+        if kind in ("lu", "qr", "triangular"):
             add("upper")
+        if kind in ("lu", "qr", "svd", "triangular"):
             add("log_diagonal", (size,))
+        if kind in ("lu", "qr"):
             add("sign", (size,), trainable=False)
         super().build(z_shape, context_shape)
 
@@ -104,9 +113,9 @@ class Conv1x1(InvertibleLayer):
         vectors = generator.normal(size=[size, size])
         rotation = np.linalg.qr(vectors)[0]
         permutation, lower, upper = lu(rotation)
-        if self.parameterization == "qr":
-            upper = np.eye(size)  # Q R starts as Q
-        return {
+        if self.parameterization not in ("lu", "full"):
+            upper = np.eye(size)  # Q R starts as Q, Q diag(exp(s)) R as Q R
+        start = {
             "kernel": rotation,
             "reflections": vectors,
             "permutation": permutation,
@@ -115,8 +124,11 @@ class Conv1x1(InvertibleLayer):
             "log_diagonal": np.log(np.abs(np.diag(upper))),
             "sign": np.sign(np.diag(upper)),
         }
+        if self.parameterization == "svd":
+            start["right_reflections"] = generator.normal(size=[size, size])
+        return start
 
-    # W = P L R or Q R or Q or W: each factor with what it takes to undo it.
+    # The factors of W.
 
     def _lower(self):
         lower = tf.linalg.band_part(self.lower, -1, 0)
@@ -124,12 +136,14 @@ class Conv1x1(InvertibleLayer):
 
     def _upper(self):
         upper = tf.linalg.band_part(self.upper, 0, -1)
-        sign = tf.convert_to_tensor(self.sign)
-        return tf.linalg.set_diag(upper, sign * tf.exp(self.log_diagonal))
+        diagonal = tf.exp(self.log_diagonal)
+        if self.parameterization != "triangular":
+            diagonal *= tf.convert_to_tensor(self.sign)
+        return tf.linalg.set_diag(upper, diagonal)
 
-    def _orthogonal(self):
+    def _orthogonal(self, reflections):
         """Q = H_1 ... H_C with H_i = 1 - 2 v_i v_i^T / |v_i|^2, as 1 - V T^-1 V^T."""
-        v = tf.math.l2_normalize(self.reflections, axis=0)
+        v = tf.math.l2_normalize(reflections, axis=0)
         gram = tf.matmul(v, v, transpose_a=True)
         triangle = tf.linalg.set_diag(
             tf.linalg.band_part(gram, 0, -1), tf.fill([v.shape[1]], tf.constant(0.5, v.dtype))
@@ -139,25 +153,39 @@ class Conv1x1(InvertibleLayer):
 
     def _matrix(self):
         """W."""
-        if self.parameterization == "lu":
+        kind = self.parameterization
+        if kind == "lu":
             return tf.matmul(self.permutation, tf.matmul(self._lower(), self._upper()))
-        if self.parameterization == "full":
+        if kind == "full":
             return self._regular_kernel()
-        if self.parameterization == "qr":
-            return tf.matmul(self._orthogonal(), self._upper())
-        return self._orthogonal()
+        if kind == "triangular":
+            return self._upper()
+        orthogonal = self._orthogonal(self.reflections)
+        if kind == "qr":
+            return tf.matmul(orthogonal, self._upper())
+        if kind == "svd":
+            right = self._orthogonal(self.right_reflections)
+            return tf.matmul(orthogonal * tf.exp(self.log_diagonal), right)
+        return orthogonal
 
     def _inverse_matrix(self):
         """W^-1."""
-        solve = tf.linalg.triangular_solve
-        if self.parameterization == "lu":
+        kind, solve = self.parameterization, tf.linalg.triangular_solve
+        if kind == "lu":
             inverse = solve(self._lower(), tf.transpose(self.permutation), lower=True)
             return solve(self._upper(), inverse, lower=False)
-        if self.parameterization == "full":
+        if kind == "full":
             return tf.linalg.inv(self._regular_kernel())
-        if self.parameterization == "qr":
-            return solve(self._upper(), tf.transpose(self._orthogonal()), lower=False)
-        return tf.transpose(self._orthogonal())
+        if kind == "triangular":
+            upper = self._upper()
+            return solve(upper, tf.eye(upper.shape[0], dtype=upper.dtype), lower=False)
+        orthogonal = tf.transpose(self._orthogonal(self.reflections))
+        if kind == "qr":
+            return solve(self._upper(), orthogonal, lower=False)
+        if kind == "svd":
+            right = tf.transpose(self._orthogonal(self.right_reflections))
+            return tf.matmul(right * tf.exp(-self.log_diagonal), orthogonal)
+        return orthogonal
 
     def _regular_kernel(self):
         kernel = tf.convert_to_tensor(self.kernel)
@@ -173,11 +201,11 @@ class Conv1x1(InvertibleLayer):
 
     def _log_abs_det(self):
         """log|det W|."""
-        if self.parameterization in ("lu", "qr"):
-            return tf.reduce_sum(self.log_diagonal)
         if self.parameterization == "full":
             return tf.linalg.slogdet(self.kernel)[1]
-        return tf.zeros([], self.compute_dtype)
+        if self.parameterization == "orthogonal":
+            return tf.zeros([], self.compute_dtype)
+        return tf.reduce_sum(self.log_diagonal)
 
     def _forward(self, z, call):
         if call.constants:

@@ -6,6 +6,10 @@ A line here makes a transformer known: to users, and to all tests (`as` marks it
 from tfflows.transformers.affine import Affine as Affine
 from tfflows.transformers.affine import SigmoidAffine as SigmoidAffine
 from tfflows.transformers.base import Transformer, as_transformer
+from tfflows.transformers.bernstein import BernsteinPolynomial as BernsteinPolynomial
+from tfflows.transformers.dense_sigmoid import DenseSigmoid as DenseSigmoid
+from tfflows.transformers.integrals import MonotonicMLP as MonotonicMLP
+from tfflows.transformers.integrals import SumOfSquares as SumOfSquares
 from tfflows.transformers.mixture import LogisticMixture as LogisticMixture
 from tfflows.transformers.polynomial_splines import CubicSpline as CubicSpline
 from tfflows.transformers.polynomial_splines import LinearSpline as LinearSpline

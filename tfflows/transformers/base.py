@@ -172,3 +172,33 @@ def checked_bound(transformer: Transformer, bound) -> float:
             f"{type(transformer).__name__} needs a positive finite bound, but found {bound!r}."
         )
     return float(bound)
+
+
+def checked_integer(transformer: Transformer, name: str, least: int) -> int:
+    """A setting that is an integer of at least `least`.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    value = getattr(transformer, name)
+    if not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(
+            f"{type(transformer).__name__} needs {name} to be an integer of at least {least}, but "
+            f"found {value!r}."
+        )
+    return int(value)
+
+
+def checked_share(transformer: Transformer, name: str, limit: float) -> float:
+    """A setting that is a number between 0 and `limit`.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    value = getattr(transformer, name)
+    if not (isinstance(value, numbers.Real) and 0 < value < limit):
+        raise ValueError(
+            f"{type(transformer).__name__} needs {name} to be between 0 and {limit:g}, but found "
+            f"{value!r}."
+        )
+    return float(value)

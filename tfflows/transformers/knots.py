@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
-from tfflows.transformers.base import Transformer, checked_bound, of_rank
+from tfflows.transformers.base import (
+    Transformer,
+    checked_bound,
+    checked_integer,
+    checked_share,
+    of_rank,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,26 +37,12 @@ class Spline(Transformer):
     bound: float = 3.0
 
     def __post_init__(self):
-        kind = type(self).__name__
-        if not isinstance(self.bins, numbers.Integral) or self.bins < self.least_bins:
-            raise ValueError(
-                f"{kind} needs an integer of at least {self.least_bins} bins, but found "
-                f"{self.bins!r}."
-            )
-        object.__setattr__(self, "bins", int(self.bins))
+        object.__setattr__(self, "bins", checked_integer(self, "bins", self.least_bins))
         object.__setattr__(self, "bound", checked_bound(self, self.bound))
         for field in dataclasses.fields(self):
-            if not field.name.startswith("min_"):
-                continue
-            limit, value = 1.0, getattr(self, field.name)
-            if field.name.startswith("min_bin_"):
-                limit = 1 / self.bins
-            if not (isinstance(value, numbers.Real) and 0 < value < limit):
-                raise ValueError(
-                    f"{kind} of {self.bins} bins needs a {field.name} between 0 and {limit:g}, "
-                    f"but found {value!r}."
-                )
-            object.__setattr__(self, field.name, float(value))
+            if field.name.startswith("min_"):
+                limit = 1 / self.bins if field.name.startswith("min_bin_") else 1.0
+                object.__setattr__(self, field.name, checked_share(self, field.name, limit))
 
     def _bin(self, value, parameters, inverse):
         raise NotImplementedError(f"{type(self).__name__} has no bins.")

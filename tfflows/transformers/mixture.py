@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.transformers.base import Transformer, checked_bound, of_rank
+from tfflows.transformers.base import Transformer, checked_bound, checked_integer, of_rank
 from tfflows.transformers.roots import increasing_root
 
 # Of the means of the components that zeros give.
@@ -66,12 +65,7 @@ class LogisticMixture(Transformer):
     log_scale_bound: float = 2.0
 
     def __post_init__(self):
-        if not isinstance(self.components, numbers.Integral) or self.components < 2:
-            raise ValueError(
-                f"LogisticMixture needs an integer of at least 2 components, but found "
-                f"{self.components!r}."
-            )
-        object.__setattr__(self, "components", int(self.components))
+        object.__setattr__(self, "components", checked_integer(self, "components", 2))
         for name in ("bound", "log_scale_bound"):
             object.__setattr__(self, name, checked_bound(self, getattr(self, name)))
 
@@ -99,11 +93,8 @@ class _Mixture:
         parameters = of_rank(parameters, rank)
         k, b, c = transformer.components, transformer.bound, transformer.log_scale_bound
         logits, means, log_scales = (tf.stack(parameters[i * k : (i + 1) * k]) for i in range(3))
-        _, self.log_weights = _log_sum(logits)
-        spread = min(_SPREAD, b / 2)
-        starts = np.linspace(-spread, spread, k)
-        # A logistic distribution's variance is pi^2 / 3 times its squared scale.
-        log_scale = max(0.5 * math.log(1 - np.var(starts) / (math.pi**2 / 3)), -c / 2)
+        _, self.log_weights = log_sum(logits, axis=0)
+        starts, log_scale = mixture_starts(k, b, c)
         shifts = tf.constant(np.arctanh(starts / b).reshape([k] + [1] * rank), means.dtype)
         self.means = b * tf.tanh(means / b + shifts)
         self.log_scales = c * tf.tanh(log_scales / c + math.atanh(log_scale / c))
@@ -111,19 +102,33 @@ class _Mixture:
     def logit(self, x):
         """z at x, and log dz/dx."""
         u = (x - self.means) * tf.exp(-self.log_scales)
-        below, above = tf.math.log_sigmoid(u), tf.math.log_sigmoid(-u)
-        log_f, shares_of_f = _log_sum(self.log_weights + below)
-        log_s, shares_of_s = _log_sum(self.log_weights + above)
-        z = log_f - log_s
-        # F' / (F S) without a quotient of small numbers, on either side.
-        lower = _log_sum(shares_of_f + above - self.log_scales)[0] - log_s
-        upper = _log_sum(shares_of_s + below - self.log_scales)[0] - log_f
-        return z, tf.where(z < 0, lower, upper)
+        return logit_of_mixture(self.log_weights, u, -self.log_scales, axis=0)
 
 
-def _log_sum(logs):
-    """Logarithm of the sum along the first axis, and of each one's share of it."""
-    largest = tf.stop_gradient(tf.reduce_max(logs, 0))
+def mixture_starts(components: int, bound: float, log_scale_bound: float):
+    """Means and a log-scale with which a mixture is nearly a single logistic distribution."""
+    spread = min(_SPREAD, bound / 2)
+    means = np.linspace(-spread, spread, components)
+    # A logistic distribution's variance is pi^2 / 3 times its squared scale.
+    log_scale = 0.5 * math.log(1 - np.var(means) / (math.pi**2 / 3))
+    return means, max(log_scale, -log_scale_bound / 2)
+
+
+def logit_of_mixture(log_weights, u, log_du, axis: int):
+    """logit(sum_k w_k sigmoid(u_k)) and the logarithm of its derivative, for du_k / dx > 0."""
+    below, above = tf.math.log_sigmoid(u), tf.math.log_sigmoid(-u)
+    log_f, shares_of_f = log_sum(log_weights + below, axis)
+    log_s, shares_of_s = log_sum(log_weights + above, axis)
+    z = log_f - log_s
+    # F' / (F S) without a quotient of small numbers, on either side.
+    lower = log_sum(shares_of_f + above + log_du, axis)[0] - log_s
+    upper = log_sum(shares_of_s + below + log_du, axis)[0] - log_f
+    return z, tf.where(z < 0, lower, upper)
+
+
+def log_sum(logs, axis: int):
+    """Logarithm of the sum along an axis, and of each one's share of it."""
+    largest = tf.stop_gradient(tf.reduce_max(logs, axis, keepdims=True))
     logs -= largest
-    total = tf.math.log(tf.reduce_sum(tf.exp(logs), 0))
-    return largest + total, logs - total
+    total = tf.math.log(tf.reduce_sum(tf.exp(logs), axis, keepdims=True))
+    return tf.squeeze(largest + total, axis), logs - total
