@@ -25,7 +25,6 @@ def data(dim):
 
 def tfflows(family, dim):
     """Ours, without the linear layers of the NSF, which the others do not have."""
-    import keras
     import tensorflow as tf
 
     import tfflows
@@ -46,7 +45,7 @@ def tfflows(family, dim):
         flow = tfflows.Flow(Stack(step, LAYERS), (dim,))
     for variable, weight in layer_weights(flow):
         variable.assign(random_kernel(variable.shape, weight.shape[0]))
-    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    optimizer = tfflows.training.FusedAdamW(LEARNING_RATE, weight_decay=0.0)
     tasks = tensorflow_tasks(
         flow.log_prob,
         flow.sample,

@@ -8,6 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# Hidden units, from which on two smaller products are faster than one with zeros.
+_LEAST_SPLIT = 128
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 class MaskedMLP(keras.layers.Layer):
@@ -105,6 +108,11 @@ class MaskedMLP(keras.layers.Layer):
         # A unit of degree d sees levels up to d; of -1, none.
         least = -1 if context_shape is not None or self.num_levels == 1 else 0
         degrees = [_degrees(least, self.num_levels - 1, units) for units in self.hidden]
+        # Units of the lower half of the degrees see none of the upper half: a quarter of a product.
+        middle = least + (self.num_levels - 1 - least) // 2
+        lower = [int((d < middle).sum()) for d in degrees]
+        sizes = [[low, d.size - low] for low, d in zip(lower, degrees, strict=True)]
+        self._sizes = [[n], *(sizes if self._splits() else [[d.size] for d in degrees])]
         self._rows = [_rows(d + 1, self.num_levels) for d in degrees]
         self._rows.append(_rows(self.levels, self.num_levels))
         outputs = np.tile(self.levels, self.num_parameters)
@@ -134,6 +142,10 @@ class MaskedMLP(keras.layers.Layer):
             )
         self.built = True
 
+    def _splits(self):
+        """Whether hidden units are worked off in two groups, which pays for many of them."""
+        return self.num_levels > 2 and min(self.hidden) >= _LEAST_SPLIT
+
     @property
     def num_levels(self) -> int:
         """Number of levels of the order, and of steps that an inverse takes."""
@@ -154,16 +166,32 @@ class MaskedMLP(keras.layers.Layer):
         """The network for what `parameters` returned, a function of x and a context or `None`."""
 
         def outputs(x, context=None):
-            h, sums = x, []
+            groups, sums = [x], [[] for _ in self._sizes[1]]
             *hidden, (kernel, bias) = zip(parameters["kernels"], parameters["biases"], strict=True)
-            for layer in hidden:
-                u = tf.matmul(h, layer[0]) + layer[1]
-                if not sums and context is not None:
-                    u += tf.matmul(context, parameters["context_kernel"])
-                h = self._activated(u, sums)
-            return tf.matmul(h, kernel) + bias
+            for k, (weights, offsets) in enumerate(hidden):
+                blocks = self._blocks(weights, k)
+                # As a bias, and not as a sum, TensorFlow fuses it with the product.
+                offsets = tf.split(offsets, self._sizes[k + 1])
+                if k == 0 and context is not None:
+                    moved = tf.matmul(context, parameters["context_kernel"])
+                    moved = tf.split(moved, self._sizes[1], -1)
+                found = []
+                for g, own in enumerate(sums):
+                    # Groups beyond its own it does not see.
+                    u = _product(groups[: g + 1], [row[g] for row in blocks])
+                    u = tf.nn.bias_add(u, offsets[g])
+                    if k == 0 and context is not None:
+                        u += moved[g]
+                    found.append(self._activated(u, own))
+                groups = found
+            return tf.nn.bias_add(_product(groups, tf.split(kernel, self._sizes[-1])), bias)
 
         return outputs
+
+    def _blocks(self, kernel, k):
+        """The kernel of layer k by the groups of its inputs and outputs."""
+        rows = tf.split(kernel, self._sizes[k])
+        return [tf.split(row, self._sizes[k + 1], -1) for row in rows]
 
     def call(self, x, context=None):
         return self.function(self.parameters())(x, context)
@@ -269,6 +297,12 @@ def levels_of(order: str | Sequence[int], n: int) -> np.ndarray:
             f"An order's levels are 0, 1, ... without a gap, but found {levels.tolist()}."
         )
     return levels
+
+
+def _product(values, kernels):
+    """Sum of the products of groups of values with their rows of a kernel."""
+    products = [tf.matmul(value, kernel) for value, kernel in zip(values, kernels, strict=False)]
+    return products[0] if len(products) == 1 else tf.add_n(products)
 
 
 def _degrees(least, end, units):
