@@ -5,13 +5,15 @@ from importlib.metadata import version
 
 import numpy as np
 from _coupling import contender
-from _tasks import layer_weights, random_kernel, tensorflow_tasks, torch_tasks
+from _tasks import jax_tasks, layer_weights, random_kernel, tensorflow_tasks, torch_tasks
 
 LAYERS, HIDDEN, BINS, BOUND, BATCH, LEARNING_RATE = 5, 256, 8, 3.0, 256, 1e-4
+COMPONENTS = 8  # of NAF
 FAMILIES = {
-    "MAF": ("tfflows", "nflows", "zuko"),
-    "NSF-C": ("tfflows", "nflows"),
-    "NSF-AR": ("tfflows", "nflows", "zuko"),
+    "MAF": ("tfflows", "nflows", "normflows", "zuko", "flowjax"),
+    "NSF-C": ("tfflows", "nflows", "flowjax"),
+    "NSF-AR": ("tfflows", "nflows", "zuko", "flowjax"),
+    "NAF": ("tfflows", "zuko"),
 }
 DIMS = (6, 63)
 
@@ -38,6 +40,8 @@ def tfflows(family, dim):
         flow = tfflows.MAF((dim,), transformer=affine, **settings)
     elif family == "NSF-AR":
         flow = tfflows.MAF((dim,), transformer=spline, **settings)
+    elif family == "NAF":
+        flow = tfflows.NAF((dim,), components=COMPONENTS, **settings)
     else:
         network = MLP(spline.num_parameters * (dim // 2), (HIDDEN, HIDDEN))
         coupling = Coupling(spline, network, "alternating")
@@ -108,10 +112,17 @@ def nflows(family, dim):
 def zuko(family, dim):
     """zuko's flows, whose orders alternate."""
     import torch
-    from zuko.flows import MAF, NSF
+    from zuko.flows import MAF, NAF, NSF
 
     settings = {"features": dim, "transforms": LAYERS, "hidden_features": (HIDDEN, HIDDEN)}
-    flow = MAF(**settings) if family == "MAF" else NSF(bins=BINS, **settings)
+    if family == "MAF":
+        flow = MAF(**settings)
+    elif family == "NSF-AR":
+        flow = NSF(bins=BINS, **settings)
+    else:
+        # As many outputs of the conditioner as ours, and the sigmoids of one monotonic network.
+        network = {"hidden_features": (COMPONENTS,)}
+        flow = NAF(signal=3 * COMPONENTS, network=network, **settings)
     density = (lambda x: flow().log_prob(x)), (lambda n: flow().sample(torch.Size([n])))
     maps = (
         lambda x: flow().transform.call_and_ladj(x),
@@ -120,7 +131,60 @@ def zuko(family, dim):
     return torch_contender(flow, *density, *maps, "zuko", dim)
 
 
-LIBRARIES = {"tfflows": tfflows, "nflows": nflows, "zuko": zuko}
+def normflows(family, dim):
+    """normflows' masked affine layers; those of splines have residual networks of other sizes."""
+    from normflows import NormalizingFlow
+    from normflows.distributions import DiagGaussian
+    from normflows.flows import MaskedAffineAutoregressive, Permute, Reverse
+
+    masked = {"num_blocks": 1, "use_residual_blocks": False}
+    layers = [
+        part
+        for _ in range(LAYERS)
+        # Samples take one pass of its layer, reversed the density does.
+        for part in (
+            Reverse(MaskedAffineAutoregressive(dim, HIDDEN, **masked)),
+            Permute(dim, "swap"),
+        )
+    ]
+    flow = NormalizingFlow(DiagGaussian(dim, trainable=False), layers)
+    maps = flow.inverse_and_log_det, flow.forward_and_log_det
+    return torch_contender(
+        flow, flow.log_prob, lambda n: flow.sample(n)[0], *maps, "normflows", dim
+    )
+
+
+def flowjax(family, dim):
+    """flowjax's flows, with permutations at random between the layers."""
+    import jax
+    import paramax
+    from flowjax.bijections import Affine, RationalQuadraticSpline
+    from flowjax.distributions import Normal
+    from flowjax.flows import coupling_flow, masked_autoregressive_flow
+
+    make = coupling_flow if family == "NSF-C" else masked_autoregressive_flow
+    transformer = Affine()
+    if family != "MAF":
+        transformer = RationalQuadraticSpline(knots=BINS, interval=BOUND)
+    flow = make(
+        jax.random.key(0),
+        base_dist=paramax.non_trainable(Normal(jax.numpy.zeros(dim))),
+        transformer=transformer,
+        flow_layers=LAYERS,
+        nn_width=HIDDEN,
+        nn_depth=2,
+    )
+    tasks = jax_tasks(flow, LEARNING_RATE, data(dim))
+    return contender(tasks, f"flowjax {version('flowjax')}, JAX {jax.__version__}")
+
+
+LIBRARIES = {
+    "tfflows": tfflows,
+    "nflows": nflows,
+    "normflows": normflows,
+    "zuko": zuko,
+    "flowjax": flowjax,
+}
 
 
 def names(family, dim):

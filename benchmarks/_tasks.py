@@ -1,4 +1,4 @@
-"""What is timed, in TensorFlow and in PyTorch, and how exactness is measured.
+"""What is timed, in TensorFlow, in PyTorch and in JAX, and how exactness is measured.
 
 A contender is a dictionary: the functions `train`, `log_prob` and `sample` of no arguments, which
 are timed; `describe`, of no arguments, which tells how exact it is; the number of `parameters` and
@@ -137,4 +137,62 @@ def torch_tasks(flow, log_prob, sample, inverse, forward, optimizer, batch):
         "maps": torch.no_grad()(maps),
         "density": torch.no_grad()(density),
         "parameters": sum(p.numel() for p in flow.parameters()),
+    }
+
+
+def jax_tasks(flow, learning_rate, batch):
+    """A flowjax distribution, compiled: Adam of optax, and a new key for each batch of samples."""
+    import equinox
+    import jax
+    import numpy
+    import optax
+    import paramax
+
+    trained, fixed = equinox.partition(
+        flow, equinox.is_inexact_array, is_leaf=lambda leaf: isinstance(leaf, paramax.NonTrainable)
+    )
+    optimizer = optax.adam(learning_rate)
+    state = [trained, optimizer.init(trained), jax.random.key(0)]
+    x = jax.numpy.asarray(batch)
+
+    def whole(trained):
+        return paramax.unwrap(equinox.combine(trained, fixed))
+
+    @jax.jit
+    def step(trained, moments):
+        loss = lambda trained: -whole(trained).log_prob(x).mean()  # noqa: E731
+        value, gradient = jax.value_and_grad(loss)(trained)
+        updates, moments = optimizer.update(gradient, moments, trained)
+        return value, equinox.apply_updates(trained, updates), moments
+
+    def train():
+        value, *state[:2] = step(*state[:2])
+        value.block_until_ready()
+
+    log_prob = jax.jit(lambda trained: whole(trained).log_prob(x))
+    draw = jax.jit(lambda trained, key: whole(trained).sample(key, (len(batch),)))
+    inverse = jax.jit(jax.vmap(lambda x: whole(state[0]).bijection.inverse_and_log_det(x)))
+    forward = jax.jit(jax.vmap(lambda z: whole(state[0]).bijection.transform_and_log_det(z)))
+
+    def sample():
+        state[2], key = jax.random.split(state[2])
+        draw(state[0], key).block_until_ready()
+
+    def maps():
+        z, log_det = inverse(x)
+        again, forward_log_det = forward(z)
+        arrays = (log_det, again, forward_log_det)
+        return differences(batch, *(numpy.asarray(array) for array in arrays))
+
+    def density():
+        jacobian = jax.jacobian(lambda x: inverse(x[numpy.newaxis])[0][0])(x[0])
+        return compare(log_prob(state[0])[0], inverse(x[:1])[0][0], jacobian)
+
+    return {
+        "train": train,
+        "log_prob": lambda: log_prob(state[0]).block_until_ready(),
+        "sample": sample,
+        "maps": maps,
+        "density": density,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(trained)),
     }

@@ -26,6 +26,8 @@ LIBRARIES = {
     "torchdiffeq": ("torch", "torch._dynamo", "torchdiffeq"),
     # PyTorch's first optimizer would import torch._dynamo.
     "normflows": ("torch", "torch._dynamo", "normflows"),
+    # XLA takes as many threads as there are processors.
+    "flowjax": ("jax", "flowjax.flows", "optax"),
 }
 
 
@@ -36,7 +38,7 @@ def load(name, threads):
     if framework.__name__ == "torch":
         framework.set_num_threads(threads)
         framework.manual_seed(0)
-    else:
+    elif framework.__name__ == "tensorflow":
         framework.config.threading.set_intra_op_parallelism_threads(threads)
         framework.config.threading.set_inter_op_parallelism_threads(threads)
         framework.random.set_seed(0)
