@@ -451,6 +451,9 @@ FLOWS = {
     "realnvp_classes": _named(tfflows.RealNVP, (3,), num_classes=3, mask=[True, True, False]),
     "realnvp_context": _named(tfflows.RealNVP, (2,), context_dim=2),
     "maf": _autoregressive_flow(tfflows.MAF, (3,)),
+    "maf_shuffle": _autoregressive_flow(
+        tfflows.MAF, (3,), permutation="shuffle", batch_normalization=True
+    ),
     "maf_image_classes": _autoregressive_flow(
         tfflows.MAF, (2, 2, 1), num_bits=4, num_classes=3, hidden=(6, 6, 6), residual=True
     ),

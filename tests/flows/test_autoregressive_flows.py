@@ -141,6 +141,14 @@ def test_an_inverse_autoregressive_flow_finds_a_posterior():
 
 
 ERRORS = {
+    "maf_permutation": (
+        lambda: tfflows.MAF((2,), permutation="swap"),
+        ["permutation is one of ('reverse', 'shuffle')", "found 'swap'"],
+    ),
+    "maf_shuffled_layers": (
+        lambda: tfflows.MAF((2,), num_layers=0, permutation="shuffle"),
+        ["num_layers", "found 0"],
+    ),
     "maf_layers": (lambda: tfflows.MAF((2,), num_layers=0), ["num_layers", "found 0"]),
     "nsf_layers": (lambda: tfflows.NSF((2,), num_layers=0), ["num_layers", "found 0"]),
     "nsf_one": (lambda: tfflows.NSF((1,)), ["at least one dimension", "1 and 0 of 1"]),
@@ -159,3 +167,23 @@ def test_errors_say_what_was_found(fail, words):
         fail()
     for word in words:
         assert word in str(error.value)
+
+
+def test_shuffled_orders_differ_and_are_the_same_in_a_copy():
+    flow = tfflows.MAF((6,), num_layers=4, hidden=(8,), permutation="shuffle")
+    orders = [tuple(layer.permutation) for layer in flow.transform.layers[1:8:2]]
+    assert len(set(orders)) == 4
+    copy = tfflows.MAF.from_config(flow.get_config())
+    assert [tuple(layer.permutation) for layer in copy.transform.layers[1:8:2]] == orders
+
+
+def test_batch_normalization_is_in_every_layer_and_trained():
+    keras.utils.set_random_seed(0)
+    flow = tfflows.MAF((2,), num_layers=3, hidden=(8,), batch_normalization=True)
+    x = np.random.default_rng(0).normal(5.0, 3.0, [512, 2]).astype("float32")
+    flow.compile("adam")
+    flow.fit(x, batch_size=64, epochs=2, verbose=0)
+    norms = [step.layers[2] for step in flow.transform.layers[0].steps]
+    assert len(norms) == 3
+    for norm in norms:
+        assert np.all(np.abs(np.ravel(norm.variance) - 1) > 1e-4)

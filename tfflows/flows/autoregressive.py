@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from tfflows.flow import Flow
-from tfflows.flows.vectors import autoregressive_layer, data_layers, repeated_layers
-from tfflows.layers import Chain, Reverse
+from tfflows.flows.steps import repeated
+from tfflows.flows.vectors import autoregressive_layer, data_layers, require_layers
+from tfflows.layers import BatchNormalization, Chain, Permutation, Reverse
 from tfflows.transformers import Affine, LogisticMixture, Transformer, as_transformer
+
+_PERMUTATIONS = ("reverse", "shuffle")
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -18,10 +23,10 @@ class MAF(Flow):
 
         z -> K autoregressive layers -> data, with x_i = T(z_i; h(x_<i)) in each
 
-    Each layer has the order of the last one reversed, and its own masked network h, whose last
-    layer starts at zero, so that the flow starts as the identity with most transformers. Events are
-    flattened and standardised with the mean and standard deviation of `fit`'s first batch (or of
-    what `adapt` was given); images pass through a logit before that.
+    Each layer has the order of the last one reversed, or one at random, and its own masked network
+    h, whose last layer starts at zero, so that the flow starts as the identity with most
+    transformers. Events are flattened and standardised with the mean and standard deviation of
+    `fit`'s first batch (or of what `adapt` was given); images pass through a logit before that.
 
     Sampling takes as many steps a layer as there are dimensions, each of which computes only the
     hidden units that the last dimension completed.
@@ -34,6 +39,9 @@ class MAF(Flow):
         activation: of the networks.
         residual: whether their hidden layers are residual blocks, see
             `tfflows.networks.MaskedMLP`.
+        permutation: of the dimensions between two layers, `"reverse"` or `"shuffle"` (fixed and
+            random, another one after each layer, which are then traced one by one).
+        batch_normalization: whether a `tfflows.layers.BatchNormalization` comes after each layer.
         logit_alpha: for images, see `tfflows.layers.Logit`.
         num_bits, dtype, flow_settings: see `tfflows.Flow`, which takes `base`, `context_dim`,
             `num_classes` and more.
@@ -43,7 +51,7 @@ class MAF(Flow):
 
     Source: Papamakarios, Pavlakou and Murray, "Masked autoregressive flow for density estimation",
     2017, https://arxiv.org/abs/1705.07057. Its log-scale is not bounded, as
-    `transformer=Affine(bound=None)` has it, and it has batch normalisation between the layers.
+    `transformer=Affine(bound=None)` has it, and `batch_normalization=True`.
 
     Example:
         >>> flow = tfflows.MAF(event_shape=(3,), num_layers=2, hidden=(16, 16))
@@ -62,19 +70,35 @@ class MAF(Flow):
         transformer: Transformer | dict = Affine(),
         activation: str = "relu",
         residual: bool = False,
+        permutation: str = "reverse",
+        batch_normalization: bool = False,
         logit_alpha: float = 0.05,
         num_bits: int | None = None,
         dtype: str = "float32",
         **flow_settings,
     ):
         event_shape = tuple(event_shape)
-        layer = autoregressive_layer(
-            as_transformer(transformer), hidden, activation, dtype, residual, self._one_pass
-        )
-        layers = [
-            *repeated_layers([layer, Reverse(dtype=dtype)], num_layers, dtype),
-            *data_layers(event_shape, num_bits, logit_alpha, dtype),
-        ]
+        if permutation not in _PERMUTATIONS:
+            raise ValueError(f"permutation is one of {_PERMUTATIONS}, but found {permutation!r}.")
+        transformer, size = as_transformer(transformer), math.prod(event_shape)
+
+        def step(k):
+            layer = autoregressive_layer(
+                transformer, hidden, activation, dtype, residual, self._one_pass
+            )
+            if permutation == "reverse":
+                parts = [layer, Reverse(dtype=dtype)]
+            else:
+                order = np.random.default_rng([k, size]).permutation(size)
+                parts = [layer, Permutation(order, dtype=dtype)]
+            return [*parts, BatchNormalization(dtype=dtype)] if batch_normalization else parts
+
+        require_layers(num_layers)
+        if permutation == "reverse":
+            layers = repeated(step(0), num_layers, dtype)
+        else:
+            layers = [part for k in range(num_layers) for part in step(k)]
+        layers += data_layers(event_shape, num_bits, logit_alpha, dtype)
         super().__init__(
             Chain(layers, dtype=dtype),
             event_shape,

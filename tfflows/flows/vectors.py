@@ -97,9 +97,14 @@ def repeated_layers(
     Raises:
         ValueError: if it is below 1.
     """
+    require_layers(num_layers)
+    return repeated(layers, num_layers, dtype)
+
+
+def require_layers(num_layers: int) -> None:
+    """Raise `ValueError` unless a flow's number of layers is at least 1."""
     if num_layers < 1:
         raise ValueError(f"num_layers must be at least 1, but found {num_layers}.")
-    return repeated(layers, num_layers, dtype)
 
 
 def data_layers(

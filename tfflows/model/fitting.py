@@ -16,7 +16,7 @@ from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.parts import layers_of_kind
 from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss
-from tfflows.model.reverse_kl import ReverseKL
+from tfflows.model.reverse_kl import Annealing, ReverseKL
 from tfflows.random.seeds import hashed_seed, replica_and_number
 
 # Instead of a run's seed: what is evaluated again meets the same noise.
@@ -111,6 +111,7 @@ class FlowFitting:
         epochs: int,
         steps_per_epoch: int = 100,
         batch_size: int = 256,
+        annealing_epochs: int = 0,
         path_gradient: bool = False,
         **kwargs,
     ):
@@ -122,6 +123,9 @@ class FlowFitting:
         Args:
             target_log_prob, path_gradient: see `tfflows.training.ReverseKL`.
             epochs, steps_per_epoch: of `batch_size` samples a step.
+            annealing_epochs: number n of first epochs with a flatter target, whose log p is
+                multiplied by (epoch + 1) / (n + 1), so that the flow finds modes far from each
+                other before they are separate; `elbo` is that target's in these.
             kwargs: what `keras.Model.fit` takes besides.
 
         Returns:
@@ -142,14 +146,26 @@ class FlowFitting:
         """
         if not self.compiled:
             raise ValueError(f"{self.name} has no optimizer yet: call compile before fit_to.")
-        own, loss = self.loss, ReverseKL(target_log_prob, path_gradient)
+        if not 0 <= annealing_epochs < epochs:
+            raise ValueError(
+                f"annealing_epochs is {annealing_epochs}: expected at least 0 and less than the "
+                f"{epochs} epochs, so that the last one has the target itself."
+            )
+        annealing = Annealing(annealing_epochs)
+        own = self.loss
+        loss = ReverseKL(annealing.of(target_log_prob), path_gradient)
         loss.check(self)
         zeros = tf.zeros(self.event_shape, self.compute_dtype)
         data = tf.data.Dataset.from_tensors(zeros).repeat().batch(batch_size, drop_remainder=True)
         self._set_loss(loss)
         try:
             return self.fit(
-                data, epochs=epochs, steps_per_epoch=steps_per_epoch, shuffle=False, **kwargs
+                data,
+                epochs=epochs,
+                steps_per_epoch=steps_per_epoch,
+                callbacks=[annealing, *(kwargs.pop("callbacks", None) or [])],
+                shuffle=False,
+                **kwargs,
             )
         finally:
             self._set_loss(own)

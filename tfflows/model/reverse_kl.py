@@ -96,6 +96,29 @@ class ReverseKL(Loss):
         return {"loss": loss + along - tf.stop_gradient(along), "elbo": -loss}
 
 
+class Annealing(keras.callbacks.Callback):
+    """The power of a target that rises to 1 over the first epochs, see `flow.fit_to`."""
+
+    def __init__(self, num_epochs: int):
+        super().__init__()
+        self._num_epochs = num_epochs
+        self._power = keras.Variable(1.0, trainable=False, name="power")
+
+    def of(self, target_log_prob: Callable) -> Callable:
+        """The target's logarithm, multiplied by the power of the epoch."""
+        if not self._num_epochs:
+            return target_log_prob
+
+        def annealed(x):
+            log_p = tf.convert_to_tensor(target_log_prob(x))
+            return tf.cast(self._power.value, log_p.dtype) * log_p
+
+        return annealed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._power.assign(min(1.0, (epoch + 1) / (self._num_epochs + 1)))
+
+
 def target_values(target_log_prob: Callable, x) -> tf.Tensor:
     """A target's log p(x), `[batch]`, in x's dtype.
 
