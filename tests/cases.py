@@ -62,22 +62,33 @@ tfb = tfp.bijectors
 
 
 SLOW = {
+    "batch_normalization",
+    "block_autoregressive_one",
+    "bnaf",
+    "conv1x1_svd",
     "continuous_context",
     "continuous_image",
     "ffjord_image",
     "glow_convolution_prior",
+    "gaussianization",
+    "gaussianization_one",
     "image_realnvp",
     "iresnet_image",
+    "maf_shuffle",
+    "marginals",
     "multiscale_context",
     "naf",
     "planar_one",
     "radial_one",
     "residual_image",
     "sylvester",
-    # Layers of a spline are tested with the rational-quadratic one.
+    # Layers of a transformer are tested with affine maps and the rational-quadratic spline.
     *(
         name.format(transformer)
-        for transformer in ("CubicSpline", "LinearSpline", "LogisticMixture", "QuadraticSpline")
+        for transformer in (
+            *("BernsteinPolynomial", "CubicSpline", "DenseSigmoid", "LinearSpline"),
+            *("LogisticMixture", "MonotonicMLP", "QuadraticSpline", "SumOfSquares"),
+        )
         for name in ("coupling_{}", "elementwise_{}", "elementwise_{}_context")
     ),
 }

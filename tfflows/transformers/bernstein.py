@@ -66,19 +66,19 @@ class BernsteinPolynomial(MonotoneFunction):
         n, width = self.degree, 2 * self.bound
         shares = tf.nn.softmax(tf.stack(of_rank(parameters, rank)), axis=0)
         shares = self.min_share + (1 - n * self.min_share) * shares
-        sums = tf.cumsum(shares, axis=0)[:-1]
-        sums = tf.concat([tf.zeros_like(shares[:1]), sums, tf.ones_like(shares[:1])], 0)
+        zeros = tf.zeros_like(shares[:1])
+        sums = tf.concat([zeros, tf.cumsum(shares, axis=0)[:-1], zeros + 1], 0)
+        # The slope's coefficients, of degree n - 1, as those of the same polynomial of degree n.
+        raised = tf.reshape(tf.range(n + 1, dtype=shares.dtype) / n, [n + 1] + [1] * rank)
+        slopes = (1 - raised) * tf.concat([shares, zeros], 0)
+        slopes += raised * tf.concat([zeros, shares], 0)
+        coefficients = tf.stack([sums, slopes], 1)
 
         def function(x):
-            u = (x + self.bound) / width
-            slope = n * _mean(shares, u)
-            return width * _mean(sums, u) - self.bound, tf.math.log(slope)
+            u, means = (x + self.bound) / width, coefficients
+            for _ in range(n):  # de Casteljau's algorithm
+                means = means[:-1] * (1 - u) + means[1:] * u
+            value, slope = tf.unstack(means[0])
+            return width * value - self.bound, tf.math.log(n * slope)
 
         return function
-
-
-def _mean(coefficients, u):
-    """The polynomial at u in [0, 1], by de Casteljau's algorithm along the first axis."""
-    for _ in range(coefficients.shape[0] - 1):
-        coefficients = coefficients[:-1] * (1 - u) + coefficients[1:] * u
-    return coefficients[0]
