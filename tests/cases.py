@@ -86,8 +86,9 @@ SLOW = {
     *(
         name.format(transformer)
         for transformer in (
-            *("BernsteinPolynomial", "CubicSpline", "DenseSigmoid", "LinearSpline"),
-            *("LogisticMixture", "MonotonicMLP", "QuadraticSpline", "SumOfSquares"),
+            *("BernsteinPolynomial", "CircularSpline", "CubicSpline", "DenseSigmoid"),
+            *("LinearSpline", "LogisticMixture", "MonotonicMLP", "QuadraticSpline"),
+            "SumOfSquares",
         )
         for name in ("coupling_{}", "elementwise_{}", "elementwise_{}_context")
     ),

@@ -110,7 +110,14 @@ SHAPE = (4, 2)
 
 # Variants, and what takes XLA seconds to compile.
 SLOW = [name for name in CASES if " of " in name]
-SLOW += ["BernsteinPolynomial", "CubicSpline", "DenseSigmoid", "LogisticMixture", "MonotonicMLP"]
+SLOW += [
+    "BernsteinPolynomial",
+    "CircularSpline",
+    "CubicSpline",
+    "DenseSigmoid",
+    "LogisticMixture",
+    "MonotonicMLP",
+]
 SLOW += ["QuadraticSpline", "SumOfSquares"]
 every_case = pytest.mark.parametrize("name", cases_of(CASES, SLOW))
 both_directions = pytest.mark.parametrize("direction", DIRECTIONS)

@@ -6,6 +6,7 @@ from tfflows.layers.base import DataDependentLayer, InvertibleLayer
 from tfflows.layers.batch_normalization import BatchNormalization
 from tfflows.layers.block_autoregressive import BlockAutoregressive
 from tfflows.layers.chain import Chain
+from tfflows.layers.circular import CircularShift
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from tfflows.layers.elementwise import Elementwise
@@ -36,6 +37,7 @@ __all__ = [
     "BatchNormalization",
     "BlockAutoregressive",
     "Chain",
+    "CircularShift",
     "ContinuousLayer",
     "Conv1x1",
     "Costs",

@@ -5,6 +5,7 @@ from tfflows.networks.lipschitz import LipschitzNetwork
 from tfflows.networks.lipschitz_layers import LipschitzConv2D, LipschitzDense
 from tfflows.networks.masked import MaskedMLP
 from tfflows.networks.mlp import MLP, ResidualMLP
+from tfflows.networks.periodic import PeriodicFeatures
 from tfflows.networks.time_dependent import TimeDependentConvNetwork, TimeDependentMLP
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "LipschitzDense",
     "LipschitzNetwork",
     "MaskedMLP",
+    "PeriodicFeatures",
     "PriorConvolution",
     "ResidualConvNetwork",
     "ResidualMLP",

@@ -16,6 +16,7 @@ from tfflows.transformers.polynomial_splines import LinearSpline as LinearSpline
 from tfflows.transformers.polynomial_splines import QuadraticSpline as QuadraticSpline
 from tfflows.transformers.shift import Shift as Shift
 from tfflows.transformers.sinh_arcsinh import SinhArcsinh as SinhArcsinh
+from tfflows.transformers.spline import CircularSpline as CircularSpline
 from tfflows.transformers.spline import RationalQuadraticSpline as RationalQuadraticSpline
 
 # All of them, by name.

@@ -1,4 +1,4 @@
-"""The monotone rational-quadratic spline."""
+"""Monotone rational-quadratic splines, of the line and of the circle."""
 
 from __future__ import annotations
 
@@ -64,8 +64,55 @@ class RationalQuadraticSpline(Spline):
         x = self._positions(self._shares(parameters[k : 2 * k], self.min_bin_height))
         shift = math.log(math.expm1(1 - self.min_derivative))
         derivatives = self.min_derivative + tf.math.softplus(tf.stack(parameters[2 * k :]) + shift)
+        return _Bin(value, z, x, inverse, self._with_ends(derivatives))
+
+    def _with_ends(self, derivatives):
+        """Derivatives at all K + 1 knots, from those that are parameters."""
         ones = tf.ones_like(derivatives[:1])
-        return _Bin(value, z, x, inverse, tf.concat([ones, derivatives, ones], 0))
+        return tf.concat([ones, derivatives, ones], 0)
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+@dataclasses.dataclass(frozen=True)
+class CircularSpline(RationalQuadraticSpline):
+    """Monotone rational-quadratic spline of the circle [-B, B], whose two ends are one point.
+
+    As `RationalQuadraticSpline`, but that the derivative at the ends is free, and the same at both,
+    so that densities of angles are continuous there. The ends stay where they are: a
+    `tfflows.layers.CircularShift` between two layers moves the others past them. Networks that
+    condition it should see angles as `tfflows.networks.PeriodicFeatures` do.
+
+    Parameters, in this order: K of the widths and K of the heights, as logits of shares of 2 B, and
+    K of the derivatives, first that at the ends. Zeros give the identity. Domain and range are
+    [-B, B]; what lies outside stays as it is.
+
+    Args:
+        bins: K, at least 2.
+        bound: B > 0, by default pi.
+        min_bin_width, min_bin_height, min_derivative: see `RationalQuadraticSpline`.
+
+    Raises:
+        ValueError: if an argument is out of its range, and as `Transformer` does.
+
+    Source: Rezende, Papamakarios, Racanière, Albergo, Kanwar, Shanahan and Cranmer, "Normalizing
+    flows on tori and spheres", 2020, section 2.1.3, https://arxiv.org/abs/2002.02428.
+
+    Example:
+        >>> spline = tfflows.transformers.CircularSpline(bins=2)
+        >>> x, log_det = spline.forward([-3.1415, 1.0, 3.1415], [*[[0.0]] * 4, [1.0], [0.0]])
+        >>> print(x.numpy().round(3), log_det.numpy().round(3))
+        [-3.141  0.862  3.141] [ 0.551 -0.224  0.551]
+    """
+
+    bound: float = math.pi
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of parameters per dimension, 3 K."""
+        return 3 * self.bins
+
+    def _with_ends(self, derivatives):
+        return tf.concat([derivatives, derivatives[:1]], 0)
 
 
 class _Bin(Bin):
