@@ -122,6 +122,11 @@ CASES = {
         num_bits=4,
         num_classes=3,
     ),
+    "maf_shuffle": lambda: tfflows.MAF(
+        (3,), num_layers=2, permutation="shuffle", batch_normalization=True, **SMOOTH
+    ),
+    "bnaf": lambda: tfflows.BNAF((3,), num_layers=2, width=4, context_dim=2),
+    "gaussianization": lambda: tfflows.Gaussianization((3,), num_layers=2, components=4),
     "naf": lambda: tfflows.NAF((3,), num_layers=2, components=4, **SMOOTH),
     "iaf": lambda: tfflows.IAF((3,), num_layers=2, context_dim=2, **SMOOTH),
     "nsf": lambda: tfflows.NSF((5,), num_layers=3, bins=4, **SMOOTH),
@@ -196,7 +201,7 @@ def randomize(model):
             weight.assign(np.ones(weight.shape, bool))
         elif weight.name not in ("permutation", "sign"):
             value = rng.uniform(0.1, 0.5, weight.shape)
-            sign = 1 if weight.name == "stddev" else rng.choice([-1, 1], weight.shape)
+            sign = 1 if weight.name in ("stddev", "variance") else rng.choice([-1, 1], weight.shape)
             small = 0.2 if weight.name in ("upper", "lower", "log_scale", "log_diagonal") else 1.0
             weight.assign((small * sign * value).astype(weight.dtype))
 

@@ -179,6 +179,12 @@ def test_what_is_no_table_of_power_or_bsds300_is_refused(tmp_path, minutes):
     file.write_text(file.read_text().replace("00:07:00;", "00:07:00;x", 1))
     with pytest.raises(ValueError, match="is no table of numbers: could not convert"):
         data.load("power", root=tmp_path)
+    np.savez(tmp_path / "power.npz", train=np.ones([20, 4]))
+    with pytest.raises(ValueError, match="expected train, validation and test, of 6 columns"):
+        data.load("power", root=tmp_path)
+    (tmp_path / "BSDS300.hdf5").write_bytes(b"no table")
+    with pytest.raises(ValueError, match="BSDS300.hdf5' cannot be read"):
+        data.load("bsds300", root=tmp_path)
     np.savez(tmp_path / "bsds300.npz", train=np.ones([20, 64]))
     with pytest.raises(ValueError, match="expected train, validation and test, of 63 columns"):
         data.load("bsds300", root=tmp_path)

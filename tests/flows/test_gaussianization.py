@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import scipy.stats
 
 import tfflows
@@ -33,6 +34,11 @@ def test_training_goes_on_from_what_adapt_found():
     flow.compile(keras.optimizers.Adam(3e-3))
     flow.fit(x, batch_size=200, epochs=5, verbose=0)
     assert flow.log_prob(x).numpy().mean() > before + 0.1
+
+
+def test_a_context_is_refused():
+    with pytest.raises(ValueError, match=r"no layers that a context changes.*\['context_dim'\]"):
+        tfflows.Gaussianization((2,), context_dim=3)
 
 
 def test_one_dimension_is_a_density_of_its_own():

@@ -126,6 +126,18 @@ def test_tails_are_finite_with_finite_gradients(name):
         assert np.all(np.isfinite(tape.gradient([result, log_det], value)))
 
 
+def test_the_inverse_of_its_own_samples_has_gradients():
+    # TFP's bijectors remember which z an x came from, and would return that one.
+    layer = layer_of("gamma", "float64")
+    z = tf.constant([[-1.0], [0.3]], "float64")
+    x, _ = layer.forward_and_log_det(z)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        back, log_det = layer.inverse_and_log_det(x)
+    gradient = tape.gradient(back, x)
+    np.testing.assert_allclose(gradient[:, 0], np.exp(log_det), rtol=1e-8)
+
+
 MISTAKES = {
     "no distribution": (lambda shape: tf.ones(shape), "must return a tfd.Distribution"),
     "one event": (

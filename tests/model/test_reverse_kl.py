@@ -131,6 +131,10 @@ def test_afterwards_a_flow_is_compiled_as_it_was(tmp_path):
     assert "nll" in flow.fit(np.ones([8, 2], "float32"), verbose=0).history
 
 
+def maf_with_norms():
+    return compiled(tfflows.MAF((2,), num_layers=1, hidden=(8,), batch_normalization=True))
+
+
 def compiled(flow):
     flow.compile()
     return flow
@@ -157,9 +161,13 @@ ERRORS = {
         lambda: small_flow().fit_to(lambda x: -(x**2), epochs=1, steps_per_epoch=1, verbose=0),
         r"one number for each x, of shape \[batch\], but .* it returned .*2\)",
     ),
+    "norm": (
+        lambda: maf_with_norms().fit_to(normal, epochs=1, path_gradient=True),
+        "path gradient needs one density for all batches, but .* has batch normalisation",
+    ),
     "annealing": (
         lambda: small_flow().fit_to(normal, epochs=2, annealing_epochs=2),
-        "annealing_epochs is 2: expected at least 0 and less than the 2 epochs",
+        "annealing_epochs is 2: expected an integer of at least 0 and less than the 2 epochs",
     ),
     "nan": (
         lambda: small_flow().fit_to(lambda x: x[:, 0] * np.nan, epochs=1, verbose=0),

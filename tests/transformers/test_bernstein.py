@@ -1,10 +1,12 @@
 """`BernsteinPolynomial` against SciPy's polynomials."""
 
+import keras
 import numpy as np
 import pytest
 import scipy.interpolate
 import tensorflow as tf
 
+import tfflows
 from tfflows.transformers import BernsteinPolynomial
 
 
@@ -29,6 +31,27 @@ def test_its_tails_are_the_tangents_at_the_ends():
     np.testing.assert_allclose(z, [-2, -2 - 5 * slopes[0], 2, 2 + 10 * slopes[2]], rtol=1e-14)
     np.testing.assert_allclose(slopes[[1, 3]], slopes[[0, 2]], rtol=1e-14)
     np.testing.assert_allclose(transformer.forward(z, parameters)[0], x, rtol=1e-13)
+
+
+def test_samples_far_beyond_the_box_have_finite_gradients():
+    transformer = BernsteinPolynomial(min_share=1e-6)
+    raw = [tf.constant([p]) for p in np.random.default_rng(0).normal(size=12).astype("float32")]
+    z = tf.constant([-1e6, -300.0, 0.0, 300.0, 1e6])
+    with tf.GradientTape() as tape:
+        tape.watch([z, *raw])
+        x, log_det = transformer.forward(z, raw)
+    gradients = tape.gradient([x, log_det], [z, *raw])
+    assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+
+
+def test_it_trains_within_a_stack_under_xla():
+    keras.utils.set_random_seed(0)
+    transformer = BernsteinPolynomial(degree=4)
+    flow = tfflows.MAF((2,), num_layers=2, hidden=(8,), transformer=transformer)
+    flow.compile("adam", jit_compile=True)
+    x = np.random.default_rng(0).normal(size=[64, 2]).astype("float32")
+    history = flow.fit(x, batch_size=32, epochs=1, verbose=0).history
+    assert np.isfinite(history["nll"][0])
 
 
 ERRORS = {

@@ -1,5 +1,7 @@
 """`DenseSigmoid` against its layers in NumPy."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.special
@@ -62,7 +64,13 @@ def test_all_units_start_with_gradients_of_their_own():
         assert len({tuple(column.round(8)) for column in matrix.T}) == 3
 
 
-@pytest.mark.parametrize("hidden", [(), (1,), (4, 2.5)])
+def test_a_copy_from_json_is_equal():
+    transformer = DenseSigmoid(hidden=np.array([3, 2]).tolist())
+    copy = DenseSigmoid.from_config(json.loads(json.dumps(transformer.get_config())))
+    assert copy == transformer and hash(copy) == hash(transformer)
+
+
+@pytest.mark.parametrize("hidden", [(), (1,), (4, 2.5), 5])
 def test_hidden_that_are_no_sizes_are_errors(hidden):
     with pytest.raises(ValueError, match="needs hidden to be integers of at least 2, one a layer"):
         DenseSigmoid(hidden=hidden)

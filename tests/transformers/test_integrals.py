@@ -96,7 +96,12 @@ ERRORS = {
     "degree": (lambda: SumOfSquares(degree=0), "SumOfSquares needs degree to be an integer of at"),
     "slope": (lambda: SumOfSquares(min_slope=1.0), "needs min_slope to be between 0 and 1, but"),
     "hidden": (lambda: MonotonicMLP(hidden=1.5), "MonotonicMLP needs hidden to be an integer"),
-    "weights": (lambda: MonotonicMLP(weight_bound=0), "needs a positive finite bound, but found 0"),
+    "nodes": (lambda: MonotonicMLP(bound=1e3), "would need [0-9]+ nodes, more than 1000, for"),
+    "steep": (lambda: MonotonicMLP(bound=1e30, log_slope_bound=400), "would need [0-9]+ nodes"),
+    "weights": (
+        lambda: MonotonicMLP(weight_bound=0),
+        "positive finite weight_bound, but found 0",
+    ),
 }
 
 

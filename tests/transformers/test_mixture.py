@@ -109,5 +109,5 @@ def test_a_number_of_components_that_is_none_is_an_error(components):
 
 @pytest.mark.parametrize("name", ["bound", "log_scale_bound"])
 def test_bounds_are_positive(name):
-    with pytest.raises(ValueError, match="LogisticMixture needs a positive finite bound, but"):
+    with pytest.raises(ValueError, match=f"LogisticMixture needs a positive finite {name}, but"):
         LogisticMixture(**{name: -1.0})

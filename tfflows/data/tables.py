@@ -100,7 +100,8 @@ def read_power(folder: Path | None) -> Dataset:
         "resolution, standardised."
     )
     if file.suffix == ".npz":
-        return make_dataset("power", about, read_splits(file)[0], num_bits=8)
+        splits = _with_columns(read_splits(file)[0], 6, file)
+        return make_dataset("power", about, splits, num_bits=8)
     x = _minutes(file)
     random = np.random.default_rng(42)
     random.shuffle(x)
@@ -123,7 +124,8 @@ def _minutes(file: Path) -> np.ndarray:
                 f"File {str(file)!r} begins with {header[:80]!r}: expected the columns {POWER}."
             )
         # "16/12/2006;17:24:00;4.216;0.418;234.840;18.400;0.000;1.000;17.000", "?" for a gap.
-        rows = [line.split(";") for line in lines if "?" not in line and ";;" not in line]
+        whole = (line for line in lines if line.strip() and "?" not in line and ";;" not in line)
+        rows = [line.split(";") for line in whole]
     try:
         values = np.array([[row[i] for i in (2, 4, 6, 7, 8)] for row in rows], "float64")
         minutes = [60 * int(row[1][:2]) + int(row[1][3:5]) for row in rows]
@@ -156,22 +158,31 @@ def read_bsds300(folder: Path | None) -> Dataset:
     else:
         import h5py
 
-        with h5py.File(file) as tables:
-            splits = {
-                split: (np.asarray(tables[split]), None) for split in SPLITS if split in tables
-            }
-    if any(x.shape[1:] != (63,) for x, _ in splits.values()) or len(splits) < 3:
-        found = {split: x.shape for split, (x, _) in splits.items()}
-        raise ValueError(
-            f"File {str(file)!r} has {found}: expected train, validation and test, of 63 columns "
-            "each."
-        )
+        try:
+            with h5py.File(file) as tables:
+                splits = {
+                    split: (np.asarray(tables[split]), None) for split in SPLITS if split in tables
+                }
+        except OSError as error:
+            raise ValueError(f"File {str(file)!r} cannot be read ({error}).") from error
+    splits = _with_columns(splits, 63, file)
     about = (
         "Patches of 8 x 8 pixels of BSDS300's photographs (Martin, Fowlkes, Tal and Malik 2001, "
         "for non-commercial research and education), grey, with uniform noise, divided by 256, "
         f"without each patch's mean and its last pixel, as in MAF's BSDS300, from {file.name}."
     )
     return make_dataset("bsds300", about, splits, num_bits=8)
+
+
+def _with_columns(splits: dict, columns: int, file: Path) -> dict:
+    """The splits, if there are three of tables with so many columns."""
+    if any(x.shape[1:] != (columns,) for x, _ in splits.values()) or len(splits) < 3:
+        found = {split: x.shape for split, (x, _) in splits.items()}
+        raise ValueError(
+            f"File {str(file)!r} has {found}: expected train, validation and test, of {columns} "
+            "columns each."
+        )
+    return splits
 
 
 def _one_of(folder: Path | None, names: Sequence[str], source: str) -> Path:

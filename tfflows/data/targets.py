@@ -127,7 +127,7 @@ TARGETS = {
         Target("banana", "A normal density bent along a parabola.", 2, _banana, 0.0),
         Target(
             "funnel",
-            "Nine normal variables whose variance is the exponential of a tenth; Neal, 'Slice "
+            "A normal variable, and nine others whose variance is its exponential; Neal, 'Slice "
             "sampling', 2003.",
             10,
             _funnel,

@@ -35,7 +35,7 @@ class Gaussianization(Flow):
         num_bits, dtype, flow_settings: see `tfflows.Flow`, which takes `base` and more.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of its range, or for a flow with a context.
 
     Source: Laparra, Camps-Valls and Malo, "Iterative Gaussianization: from ICA to random
     rotations", 2011, https://arxiv.org/abs/1602.00229; Meng, Song, Song and Ermon,
@@ -62,6 +62,12 @@ class Gaussianization(Flow):
         **flow_settings,
     ):
         event_shape = tuple(event_shape)
+        conditional = {"context_dim", "num_classes"} & {k for k, v in flow_settings.items() if v}
+        if conditional:
+            raise ValueError(
+                f"A Gaussianization flow has no layers that a context changes, but found "
+                f"{sorted(conditional)}."
+            )
         step = [MarginalGaussianization(components, dtype=dtype)]
         if math.prod(event_shape) > 1:
             step.insert(0, Conv1x1("orthogonal", dtype=dtype))

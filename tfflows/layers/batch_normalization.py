@@ -33,7 +33,8 @@ class BatchNormalization(DataDependentLayer):
     Raises:
         ValueError: if an argument is out of its range, or as a memory mode of a flow that computes
             activations anew, since that would move the running statistics again.
-        tf.errors.InvalidArgumentError: for a batch of one vector in training.
+        tf.errors.InvalidArgumentError: for a batch of less than two vectors in training, but not
+            under XLA, which has no such checks.
 
     Source: Papamakarios, Pavlakou and Murray, "Masked autoregressive flow for density estimation",
     2017, section 3.4 and appendix B, https://arxiv.org/abs/1705.07057; Dinh, Sohl-Dickstein and
@@ -98,7 +99,7 @@ class BatchNormalization(DataDependentLayer):
         check = tf.debugging.assert_greater(
             number,
             1,
-            f"BatchNormalization '{self.name}' found a batch of one vector in training, which has "
+            f"BatchNormalization '{self.name}' found less than two vectors in training, which have "
             "no variance: train with batches of at least two.",
         )
         with tf.control_dependencies([check] if check is not None else []):

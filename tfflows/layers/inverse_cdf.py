@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer
+from tfflows.transformers.normal import normal_of_logit
 from tfflows.transformers.roots import increasing_root
 
 
@@ -78,17 +79,17 @@ class InverseCDF(InvertibleLayer):
             )
         parts = getattr(made, "components_distribution", made)  # of a mixture
         support = parts.experimental_default_event_space_bijector()
+        if support is None:
+            raise ValueError(
+                f"InverseCDF needs a continuous distribution, but '{made.name}' is discrete."
+            )
         try:
-            made.cdf(tf.zeros(event_shape, made.dtype))
+            made.cdf(support.forward(tf.zeros(event_shape, made.dtype)))
         except NotImplementedError as error:
             raise ValueError(
                 f"InverseCDF needs a distribution with a distribution function, but '{made.name}' "
                 "has no cdf."
             ) from error
-        if support is None:
-            raise ValueError(
-                f"InverseCDF needs a continuous distribution, but '{made.name}' is discrete."
-            )
         self._made, self._support = made, support
         # Keras trains and saves variables of its own make; these share their storage.
         self.distribution_weights = [
@@ -110,20 +111,22 @@ class InverseCDF(InvertibleLayer):
             log_slope = self._made.log_prob(x) - _log_normal(value)
             log_slope += self._support.forward_log_det_jacobian(y, 0) + tf.math.log(tf.cosh(t))
             # Where F is rounded to 0 or 1, z stays the same.
-            is_flat = tf.abs(value) >= -tf.math.ndtri(_least(t.dtype))
+            is_flat = tf.abs(value) >= flat
             return value, tf.where(is_flat, tf.constant(-1e4, t.dtype), log_slope)
 
+        least = tf.math.log(_least(z.dtype))
+        flat = -normal_of_logit(least + 1)[0]
         far = tf.fill(tf.shape(z), tf.constant(_FARTHEST[z.dtype], z.dtype))
         x = self._support.forward(tf.sinh(increasing_root(along, z, -far, far)))
+        # A new tensor: TFP remembers which y an x came from.
+        x = tf.identity(x)
         return x, _summed(_log_normal(z) - self._made.log_prob(x))
 
     def _normal(self, x):
-        """Phi^-1(F(x)), from the smaller one of F and its complement."""
+        """Phi^-1(F(x)), from F and its complement."""
         below, above = self._made.cdf(x), self._made.survival_function(x)
-        is_lower = below < above
-        smaller = tf.where(is_lower, below, above)
-        quantile = tf.math.ndtri(tf.maximum(smaller, _least(x.dtype)))
-        return tf.where(is_lower, quantile, -quantile)
+        logs = [tf.math.log(tf.maximum(value, _least(x.dtype))) for value in (below, above)]
+        return normal_of_logit(logs[0] - logs[1])[0]
 
     def get_config(self):
         make = keras.saving.serialize_keras_object(self.make_distribution)

@@ -11,14 +11,13 @@ import tensorflow as tf
 from tfflows.layers.base import DataDependentLayer
 from tfflows.layers.scale import mean_and_stddev
 from tfflows.transformers.mixture import log_sum, logit_of_mixture
-from tfflows.transformers.roots import implicit_root, increasing_root
+from tfflows.transformers.normal import logit_of_normal, normal_of_logit
+from tfflows.transformers.roots import increasing_root
 
 # Of a component's scale: of the distance between its neighbours; for the first and the last, of
 # that from the inner neighbour to the end of the data; and of the standard deviation, at least. On
 # moons, chains of thirty layers had the best density with these, of some in [0.1, 0.5].
 _SHARE_OF_DISTANCE, _SHARE_OF_END, _LEAST_SHARE = 0.25, 0.15, 1e-3
-# From here on the normal distribution's tail is that of its asymptotic series, to rounding.
-_TAIL = {tf.float32: 8.0, tf.float64: 30.0}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -92,8 +91,13 @@ class MarginalGaussianization(DataDependentLayer):
             0,
         )
         least = _LEAST_SHARE * mean_and_stddev(x)[1]
-        self.means.assign(means)
-        self.log_scales.assign(tf.math.log(tf.maximum(scales, least)))
+        log_scales = tf.math.log(tf.maximum(scales, least))
+        # A column that is constant says nothing of its width.
+        is_constant = ordered[-1:] - ordered[:1] <= 1e-6 * tf.reduce_max(tf.abs(x), 0)
+        places = ordered[:1] + self._places(means.shape, means.dtype)
+        widths = self._widths(means.shape, means.dtype)
+        self.means.assign(tf.where(is_constant, places, means))
+        self.log_scales.assign(tf.where(is_constant, widths, log_scales))
         self.logits.assign(tf.zeros_like(means))
 
     def _mixture(self, dtype):
@@ -111,12 +115,12 @@ class MarginalGaussianization(DataDependentLayer):
     def _inverse(self, x, call):
         function, *_ = self._mixture(x.dtype)
         logit, log_slope = function(x)
-        z, probit_log_slope = _probit(logit)
+        z, probit_log_slope = normal_of_logit(logit)
         return z, _summed(log_slope + probit_log_slope)
 
     def _forward(self, z, call):
         function, means, log_scales = self._mixture(z.dtype)
-        logit, log_slope = _logit(z)
+        logit, log_slope = logit_of_normal(z)
         # The quantile of the mixture is between those of its components.
         quantiles = means + logit * tf.exp(log_scales)
         lower, upper = tf.reduce_min(quantiles, 0), tf.reduce_max(quantiles, 0)
@@ -125,52 +129,6 @@ class MarginalGaussianization(DataDependentLayer):
 
     def get_config(self):
         return {**super().get_config(), "components": self.components}
-
-
-def _logit(z):
-    """logit(Phi(z)), and the logarithm of its derivative."""
-    sign = _sign(z)
-    a = sign * z
-    tail = _TAIL[z.dtype]
-    near, far = tf.minimum(a, tail), tf.maximum(a, tail)
-    # log(phi(a) / Phi(-a)), whose first form has no digits left far out.
-    log_normal = -0.5 * near**2 - 0.5 * math.log(2 * math.pi)
-    hazard = tf.where(
-        a < tail,
-        log_normal - tf.math.log(0.5 * tf.math.erfc(near / math.sqrt(2))),
-        tf.math.log(far) - _series(far),
-    )
-    negative_log = hazard + 0.5 * a**2 + 0.5 * math.log(2 * math.pi)  # of Phi(-a)
-    complement = tf.math.log1p(-tf.exp(-negative_log))
-    return sign * (negative_log + complement), hazard - complement
-
-
-def _series(a):
-    """log(1 - 1 / a^2 + 3 / a^4 - 15 / a^6 + 105 / a^8 - ...), for large a."""
-    s = a**-2
-    return tf.math.log1p(-s * (1 - s * (3 - s * (15 - s * (105 - s * 945)))))
-
-
-def _probit(logit):
-    """Phi^-1(sigmoid(logit)), and the logarithm of its derivative."""
-    sign = _sign(logit)
-    size = sign * logit
-    least = -math.log(np.finfo(logit.dtype.as_numpy_dtype).tiny) - 1
-    near, far = tf.minimum(size, least), tf.maximum(size, least)
-    start = tf.where(
-        size < least,
-        -tf.math.ndtri(tf.sigmoid(-near)),
-        tf.sqrt(2 * far - tf.math.log(4 * math.pi * far)),
-    )
-    start = tf.stop_gradient(sign * start)
-    largest = tf.fill(tf.shape(logit), tf.constant(logit.dtype.max, logit.dtype))
-    z = implicit_root(_logit, logit, start, -largest, largest)
-    return z, -_logit(z)[1]
-
-
-def _sign(value):
-    # Of 0, too: its absolute value has no gradient there.
-    return tf.where(value < 0, -tf.ones_like(value), tf.ones_like(value))
 
 
 def _summed(log_dets):

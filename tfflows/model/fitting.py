@@ -146,12 +146,12 @@ class FlowFitting:
         """
         if not self.compiled:
             raise ValueError(f"{self.name} has no optimizer yet: call compile before fit_to.")
-        if not 0 <= annealing_epochs < epochs:
+        if annealing_epochs and annealing_epochs not in range(epochs):
             raise ValueError(
-                f"annealing_epochs is {annealing_epochs}: expected at least 0 and less than the "
-                f"{epochs} epochs, so that the last one has the target itself."
+                f"annealing_epochs is {annealing_epochs}: expected an integer of at least 0 and "
+                f"less than the {epochs} epochs, so that the last one has the target itself."
             )
-        annealing = Annealing(annealing_epochs)
+        annealing, callbacks = Annealing(annealing_epochs), kwargs.pop("callbacks", None) or []
         own = self.loss
         loss = ReverseKL(annealing.of(target_log_prob), path_gradient)
         loss.check(self)
@@ -163,7 +163,7 @@ class FlowFitting:
                 data,
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
-                callbacks=[annealing, *(kwargs.pop("callbacks", None) or [])],
+                callbacks=[annealing, *tf.nest.flatten(callbacks)],
                 shuffle=False,
                 **kwargs,
             )

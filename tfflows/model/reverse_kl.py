@@ -10,6 +10,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfflows.checks.values import require_finite
+from tfflows.layers.batch_normalization import BatchNormalization
+from tfflows.layers.parts import layers_of_kind
 from tfflows.layers.passes import Pass
 from tfflows.model.losses import Loss
 from tfflows.random.seeds import own_rows, stateless_seed
@@ -36,8 +38,9 @@ class ReverseKL(Loss):
         path_gradient: whether log q has the path gradient.
 
     Raises:
-        ValueError: from `compile`, for a flow of pixels, with a context, or with a base to be
-            trained whose draws have no gradient; from `fit`, if the target returns another shape,
+        ValueError: from `compile`, for a flow of pixels, with a context, with a base to be trained
+            whose draws have no gradient, or for path gradients through batch normalisation; from
+            `fit`, if the target returns another shape,
             and `tf.errors.InvalidArgumentError` if it is not finite.
 
     Source: Rezende and Mohamed, "Variational inference with normalizing flows", 2015,
@@ -65,6 +68,12 @@ class ReverseKL(Loss):
             raise ValueError(
                 f"ReverseKL has one target for all x, but {flow.name} is conditional; make it "
                 "without a context."
+            )
+        norms = layers_of_kind(flow.transform, BatchNormalization)
+        if self.path_gradient and norms:
+            raise ValueError(
+                f"ReverseKL's path gradient needs one density for all batches, but {flow.name} has "
+                f"batch normalisation ('{norms[0].name}'); use path_gradient=False."
             )
         fully = tfp.distributions.FULLY_REPARAMETERIZED
         if flow.base_layer.trainable_weights and flow.base.reparameterization_type != fully:

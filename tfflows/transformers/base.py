@@ -161,15 +161,15 @@ def as_transformer(value) -> Transformer:
     raise ValueError(f"{expected}, but found {value!r}.")
 
 
-def checked_bound(transformer: Transformer, bound) -> float:
-    """The bound of a parameter as a float.
+def checked_bound(transformer: Transformer, bound, name: str = "bound") -> float:
+    """The bound of a parameter, a setting of that name, as a float.
 
     Raises:
         ValueError: if it is not a positive finite number.
     """
     if not (isinstance(bound, numbers.Real) and bound > 0 and math.isfinite(bound)):
         raise ValueError(
-            f"{type(transformer).__name__} needs a positive finite bound, but found {bound!r}."
+            f"{type(transformer).__name__} needs a positive finite {name}, but found {bound!r}."
         )
     return float(bound)
 

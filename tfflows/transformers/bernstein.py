@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfflows.transformers.base import checked_integer, checked_share, of_rank
+from tfflows.transformers.knots import shares_of
 from tfflows.transformers.monotone import MonotoneFunction
 
 
@@ -64,8 +65,7 @@ class BernsteinPolynomial(MonotoneFunction):
 
     def _function(self, parameters, rank):
         n, width = self.degree, 2 * self.bound
-        shares = tf.nn.softmax(tf.stack(of_rank(parameters, rank)), axis=0)
-        shares = self.min_share + (1 - n * self.min_share) * shares
+        shares = shares_of(tf.stack(of_rank(parameters, rank)), self.min_share)
         zeros = tf.zeros_like(shares[:1])
         sums = tf.concat([zeros, tf.cumsum(shares, axis=0)[:-1], zeros + 1], 0)
         # The slope's coefficients, of degree n - 1, as those of the same polynomial of degree n.

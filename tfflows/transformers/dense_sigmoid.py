@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Sequence
 
 import keras
@@ -62,15 +63,16 @@ class DenseSigmoid(Transformer):
     log_scale_bound: float = 1.0
 
     def __post_init__(self):
-        hidden = tuple(self.hidden)
-        if not hidden or any(not isinstance(k, int) or k < 2 for k in hidden):
+        sizes = self.hidden if isinstance(self.hidden, Sequence) else ()
+        if not sizes or any(not isinstance(k, numbers.Integral) or k < 2 for k in sizes):
             raise ValueError(
                 "DenseSigmoid needs hidden to be integers of at least 2, one a layer, but found "
                 f"{self.hidden!r}."
             )
+        hidden = tuple(int(k) for k in sizes)
         object.__setattr__(self, "hidden", hidden)
         for name in ("bound", "log_scale_bound"):
-            object.__setattr__(self, name, checked_bound(self, getattr(self, name)))
+            object.__setattr__(self, name, checked_bound(self, getattr(self, name), name))
 
     @property
     def num_parameters(self) -> int:

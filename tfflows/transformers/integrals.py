@@ -12,6 +12,8 @@ import tensorflow as tf
 from tfflows.transformers.base import checked_bound, checked_integer, checked_share, of_rank
 from tfflows.transformers.monotone import MonotoneFunction
 
+_MOST_NODES = 1000
+
 
 @keras.saving.register_keras_serializable(package="tfflows")
 @dataclasses.dataclass(frozen=True)
@@ -98,14 +100,14 @@ class MonotonicMLP(MonotoneFunction):
     map certainly increases, and the log-det is its own to 1e-6.
 
     Parameters, in this order: the shift s; K of w = a tanh(h / a + w_0); K of b = h + b_0; K of
-    v = (V / K) tanh(K h / V); and c = V tanh(h / V). Hidden units start as w_0 (x - x_j), with
-    places x_j of their own in the box, since equals would stay so in training. Zeros give the
-    identity. Domain and range are the real line.
+    v = (V / K) tanh(K h / V); and c = V tanh(h / V). w_0 and b_0 are such that w x + b is zero at a
+    place of its own in the box for each unit, since equals would stay so in training. Zeros give
+    the identity. Domain and range are the real line.
 
     Args:
         hidden: K, at least 1.
         bound: B > 0.
-        weight_bound: a > 0, of w. The number of nodes grows with a B.
+        weight_bound: a > 0, of w. The number of nodes grows with a B, and is at most 1000.
         log_slope_bound: V > 0, of c and of the sum that is added to it.
 
     Raises:
@@ -133,7 +135,13 @@ class MonotonicMLP(MonotoneFunction):
         super().__post_init__()
         object.__setattr__(self, "hidden", checked_integer(self, "hidden", 1))
         for name in ("weight_bound", "log_slope_bound"):
-            object.__setattr__(self, name, checked_bound(self, getattr(self, name)))
+            object.__setattr__(self, name, checked_bound(self, getattr(self, name), name))
+        if self.nodes > _MOST_NODES:
+            raise ValueError(
+                f"MonotonicMLP would need {self.nodes} nodes, more than {_MOST_NODES}, for "
+                f"bound={self.bound:g}, weight_bound={self.weight_bound:g} and "
+                f"log_slope_bound={self.log_slope_bound:g}; make one of them smaller."
+            )
 
     @property
     def num_parameters(self) -> int:
@@ -148,13 +156,13 @@ class MonotonicMLP(MonotoneFunction):
         |Im(w t)| is at most pi / 4, |tanh| is at most 1 and its derivative at most 2, in size.
         """
         reach, most = self.weight_bound * self.bound, self.log_slope_bound
-        # The ellipse around [0, 1] whose half-axis along the imaginary axis is this.
-        half_axis = math.pi / 4 / reach
-        rho = 2 * half_axis + math.hypot(2 * half_axis, 1)
-        farthest = 0.5 + (rho + 1 / rho) / 4
-        largest = math.exp(2 * most) * (1 + 2 * most * reach * farthest)  # over the least p
-        error = 32 / 15 * largest / (1 - rho**-2) / 1e-6
-        return 1 + math.ceil(math.log(error) / (2 * math.log(rho)))
+        # Logarithm of the sum of half-axes, of the ellipse around [0, 1] that is as high as that.
+        log_rho = math.asinh(math.pi / 2 / reach)
+        farthest = 0.5 + math.cosh(log_rho) / 2
+        # Over the least p.
+        log_largest = 2 * most + math.log1p(2 * most * reach * farthest)
+        log_error = math.log(32 / 15 / 1e-6) + log_largest - math.log(-math.expm1(-2 * log_rho))
+        return 1 + math.ceil(log_error / (2 * log_rho))
 
     def _function(self, parameters, rank):
         k, a, most = self.hidden, self.weight_bound, self.log_slope_bound

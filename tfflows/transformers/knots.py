@@ -63,10 +63,7 @@ class Spline(Transformer):
 
     def _shares(self, logits, minimum):
         """Of the box, each at least a minimum, `[K, ...]`, from K logits."""
-        # A softmax over the first axis, which TensorFlow's own would transpose.
-        logits = tf.stack(logits)
-        powers = tf.exp(logits - tf.stop_gradient(tf.reduce_max(logits, 0)))
-        return minimum + (1 - self.bins * minimum) * powers / tf.reduce_sum(powers, 0)
+        return shares_of(tf.stack(logits), minimum)
 
     def _positions(self, shares):
         """Knots from -B to B, `[K + 1, ...]`, of bins of these shares."""
@@ -124,3 +121,10 @@ class Bin:
     def root(self, x):
         """u at x."""
         raise NotImplementedError
+
+
+def shares_of(logits, minimum):
+    """Shares that sum to 1, each at least a minimum, along the first axis."""
+    # A softmax over the first axis, which TensorFlow's own would transpose.
+    powers = tf.exp(logits - tf.stop_gradient(tf.reduce_max(logits, 0)))
+    return minimum + (1 - logits.shape[0] * minimum) * powers / tf.reduce_sum(powers, 0)

@@ -67,7 +67,7 @@ class LogisticMixture(Transformer):
     def __post_init__(self):
         object.__setattr__(self, "components", checked_integer(self, "components", 2))
         for name in ("bound", "log_scale_bound"):
-            object.__setattr__(self, name, checked_bound(self, getattr(self, name)))
+            object.__setattr__(self, name, checked_bound(self, getattr(self, name), name))
 
     @property
     def num_parameters(self) -> int:

@@ -38,11 +38,12 @@ class MonotoneFunction(Transformer):
     def _forward(self, z, *parameters):
         function = self._function(parameters, z.shape.rank)
         upper = tf.fill(tf.shape(z), tf.constant(self.bound, z.dtype))
-        x = increasing_root(function, z, -upper, upper)
+        ends = [(end, *function(end), sign) for end, sign in ((upper, 1), (-upper, -1))]
+        inner = tf.clip_by_value(z, *(tf.stop_gradient(at) for _, at, _, _ in reversed(ends)))
+        x = increasing_root(function, inner, -upper, upper)
         value, log_slope = z, function(x)[1]
         # Roots beside an end are rounded, and have not quite its slope.
-        for end, sign in ((upper, 1), (-upper, -1)):
-            at, slope = function(end)
+        for end, at, slope, sign in ends:
             is_beyond = sign * (z - at) > 0
             x, value = tf.where(is_beyond, end, x), tf.where(is_beyond, at, value)
             log_slope = tf.where(is_beyond, slope, log_slope)
