@@ -64,7 +64,9 @@ tfb = tfp.bijectors
 SLOW = {
     "batch_normalization",
     "block_autoregressive_one",
+    "block_autoregressive",
     "bnaf",
+    "conv1x1_triangular",
     "conv1x1_svd",
     "continuous_context",
     "continuous_image",
@@ -76,6 +78,7 @@ SLOW = {
     "iresnet_image",
     "maf_shuffle",
     "marginals",
+    "marginals_one",
     "multiscale_context",
     "naf",
     "planar_one",

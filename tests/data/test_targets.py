@@ -5,11 +5,12 @@ import pytest
 import scipy.integrate
 import scipy.stats
 import tensorflow as tf
+from cases import cases_of
 
 from tfflows.data.targets import _EFFECTS, _ERRORS, TARGETS
 
 
-@pytest.mark.parametrize("name", ["u1", "u2", "u3", "u4"])
+@pytest.mark.parametrize("name", cases_of(["u1", "u2", "u3", "u4"], ["u2", "u3", "u4"]))
 def test_integrals_on_a_grid(name):
     # Sums over a grid are exact, up to what is beyond it, for functions that are as smooth.
     first, second = np.linspace(-6, 6, 301), np.linspace(-8, 8, 401)

@@ -25,6 +25,7 @@ def test_adapting_alone_is_a_fit():
         assert scipy.stats.kstest(projected, "norm").statistic < 0.03
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_what_adapt_found():
     keras.utils.set_random_seed(0)
     x = tfflows.data.load("moons").train.x[:6000]

@@ -153,7 +153,7 @@ BAD = {
     ),
     "no_image": (lambda: Squeeze().inverse_and_log_det(tf.ones([1, 4])), ["(4,)"]),
     "channels": (lambda: Squeeze()(tf.ones([1, 2, 2, 6])), ["4 * channels", "(2, 2, 6)"]),
-    "parameterization": (lambda: Conv1x1("svd"), ["'lu'", "'svd'"]),
+    "parameterization": (lambda: Conv1x1("cholesky"), ["'lu'", "'cholesky'"]),
     "no_levels": (lambda: MultiScale([], (4, 4, 1)), ["one or more", "[]"]),
     "odd_channels": (
         lambda: MultiScale([LearnedPrior(), LearnedPrior()], (2, 2, 3))(tf.ones([1, 12])),
