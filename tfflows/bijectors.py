@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.foreign import shared_weights
 from tfflows.layers.view import LayerBijector
 
 __all__ = ["BijectorLayer", "LayerBijector"]
@@ -64,11 +65,7 @@ class BijectorLayer(InvertibleLayer):
             )
         self._event_ndims = len(event_shape)
         self._wrapped = bijector
-        # Keras trains and saves variables of its own make; these share their storage.
-        self.bijector_weights = [
-            keras.Variable(v, dtype=v.dtype.name, trainable=v.trainable, name=f"weight_{i}")
-            for i, v in enumerate(bijector.variables)
-        ]
+        self.bijector_weights = shared_weights(bijector.variables)
         super().build(z_shape, context_shape)
 
     def _forward(self, z, call):

@@ -106,3 +106,5 @@ def test_a_flow_on_the_torus_learns_a_density_without_a_seam(tmp_path):
 def test_a_bound_that_is_none_is_an_error():
     with pytest.raises(ValueError, match="CircularShift needs a positive finite bound, but found"):
         CircularShift(bound=0.0)
+    with pytest.raises(ValueError, match="PeriodicFeatures needs a positive bound, but found 0"):
+        PeriodicFeatures(MLP(3, hidden=(8,)), bound=0.0)

@@ -89,5 +89,7 @@ def test_the_centre_of_a_radial_layer_has_finite_gradients():
 
 @pytest.mark.parametrize("kind", [Planar, Radial])
 def test_images_are_an_error(kind):
-    with pytest.raises(ValueError, match=r"is for vectors, but found .*\(2, 2, 1\); put a Reshape"):
+    with pytest.raises(
+        ValueError, match=r"is for vectors, .*\(2, 2, 1\); put a tfflows.layers.Resh"
+    ):
         kind().build((None, 2, 2, 1))

@@ -36,10 +36,7 @@ class Target:
 
 
 def _normal(x, scale):
-    return -0.5 * (x / scale) ** 2 - tf.math.log(scale * tf.ones_like(x)) - _HALF_LOG_2_PI
-
-
-_HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+    return -0.5 * (x / scale) ** 2 - math.log(scale) - 0.5 * math.log(2 * math.pi)
 
 
 def _funnel(x):

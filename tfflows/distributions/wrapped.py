@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
-import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfflows.distributions.bases import Base
-
-tfd = tfp.distributions
+from tfflows.layers.foreign import made_distribution, shared_weights
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -46,29 +43,10 @@ class DistributionBase(Base):
 
     def build(self, latent_shape, part_shapes=None):
         latent_shape = tuple(latent_shape)
-        made = self.make_distribution(latent_shape)
-        if not isinstance(made, tfd.Distribution):
-            raise ValueError(
-                f"make_distribution must return a tfd.Distribution, but it returned {made!r}."
-            )
-        shapes = tuple(made.event_shape), tuple(made.batch_shape)
-        if shapes != (latent_shape, ()):
-            raise ValueError(
-                f"The base needs a distribution of event shape {latent_shape} and batch shape (), "
-                f"but '{made.name}' has {shapes[0]} and {shapes[1]}; tfd.Independent and "
-                "tfd.Sample make events of batches and of single numbers."
-            )
-        if made.dtype != self.compute_dtype:
-            raise ValueError(
-                f"The base computes in {self.compute_dtype}, but '{made.name}' has dtype "
-                f"{tf.as_dtype(made.dtype).name}; give both the same dtype."
-            )
-        self._made = made
-        # Keras trains and saves variables of its own make; these share their storage.
-        self.distribution_weights = [
-            keras.Variable(v, dtype=v.dtype.name, trainable=v.trainable, name=f"weight_{i}")
-            for i, v in enumerate(made.variables)
-        ]
+        self._made = made_distribution(
+            self.make_distribution, latent_shape, self.compute_dtype, "The base", are_events=True
+        )
+        self.distribution_weights = shared_weights(self._made.variables)
         super().build(latent_shape, part_shapes)
 
     @property

@@ -8,17 +8,16 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tfflows.flow import Flow
 from tfflows.flows.steps import repeated
-from tfflows.flows.vectors import autoregressive_layer, data_layers, require_layers
-from tfflows.layers import BatchNormalization, Chain, Permutation, Reverse
+from tfflows.flows.vectors import VectorFlow, autoregressive_layer, require_layers
+from tfflows.layers import BatchNormalization, Permutation, Reverse
 from tfflows.transformers import Affine, LogisticMixture, Transformer, as_transformer
 
 _PERMUTATIONS = ("reverse", "shuffle")
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class MAF(Flow):
+class MAF(VectorFlow):
     """Masked autoregressive flow: densities in one pass, samples one dimension after the other.
 
         z -> K autoregressive layers -> data, with x_i = T(z_i; h(x_<i)) in each
@@ -98,14 +97,7 @@ class MAF(Flow):
             layers = repeated(step(0), num_layers, dtype)
         else:
             layers = [part for k in range(num_layers) for part in step(k)]
-        layers += data_layers(event_shape, num_bits, logit_alpha, dtype)
-        super().__init__(
-            Chain(layers, dtype=dtype),
-            event_shape,
-            num_bits=num_bits,
-            dtype=dtype,
-            **flow_settings,
-        )
+        super().__init__(layers, event_shape, num_bits, logit_alpha, dtype, **flow_settings)
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

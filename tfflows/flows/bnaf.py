@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import keras
 
-from tfflows.flow import Flow
-from tfflows.flows.vectors import data_layers, repeated_layers
-from tfflows.layers import BlockAutoregressive, Chain, Reverse
+from tfflows.flows.vectors import VectorFlow, repeated_layers
+from tfflows.layers import BlockAutoregressive, Reverse
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class BNAF(Flow):
+class BNAF(VectorFlow):
     """Block neural autoregressive flow: one triangular network a layer, without a conditioner.
 
         z -> K block autoregressive layers -> data
@@ -59,14 +58,5 @@ class BNAF(Flow):
     ):
         event_shape = tuple(event_shape)
         layer = BlockAutoregressive(width, depth, dtype=dtype)
-        layers = [
-            *repeated_layers([layer, Reverse(dtype=dtype)], num_layers, dtype),
-            *data_layers(event_shape, num_bits, logit_alpha, dtype),
-        ]
-        super().__init__(
-            Chain(layers, dtype=dtype),
-            event_shape,
-            num_bits=num_bits,
-            dtype=dtype,
-            **flow_settings,
-        )
+        layers = repeated_layers([layer, Reverse(dtype=dtype)], num_layers, dtype)
+        super().__init__(layers, event_shape, num_bits, logit_alpha, dtype, **flow_settings)

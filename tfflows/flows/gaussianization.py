@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import keras
 
-from tfflows.flow import Flow
-from tfflows.flows.vectors import data_layers, repeated_layers
-from tfflows.layers import Chain, Conv1x1, MarginalGaussianization
+from tfflows.flows.vectors import VectorFlow, repeated_layers
+from tfflows.layers import Conv1x1, MarginalGaussianization
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Gaussianization(Flow):
+class Gaussianization(VectorFlow):
     """Rotation-based iterative Gaussianization, which training goes on from.
 
         z -> K times (rotation, mixtures of each dimension) -> data
@@ -71,14 +70,5 @@ class Gaussianization(Flow):
         step = [MarginalGaussianization(components, dtype=dtype)]
         if math.prod(event_shape) > 1:
             step.insert(0, Conv1x1("orthogonal", dtype=dtype))
-        layers = [
-            *repeated_layers(step, num_layers, dtype),
-            *data_layers(event_shape, num_bits, logit_alpha, dtype),
-        ]
-        super().__init__(
-            Chain(layers, dtype=dtype),
-            event_shape,
-            num_bits=num_bits,
-            dtype=dtype,
-            **flow_settings,
-        )
+        layers = repeated_layers(step, num_layers, dtype)
+        super().__init__(layers, event_shape, num_bits, logit_alpha, dtype, **flow_settings)

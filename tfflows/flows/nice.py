@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 import keras
 
-from tfflows.flow import Flow
-from tfflows.flows.vectors import coupling_layers, data_layers
-from tfflows.layers import Chain, Scale
+from tfflows.flows.vectors import VectorFlow, coupling_layers
+from tfflows.layers import Scale
 from tfflows.transformers import Shift
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class NICE(Flow):
+class NICE(VectorFlow):
     """NICE: additive couplings and one diagonal scaling, with a factorial base.
 
         z -> diagonal scaling -> K additive couplings -> data, with x_b = z_b + t(z_a) in each
@@ -72,13 +71,5 @@ class NICE(Flow):
                 dropout,
                 dtype,
             ),
-            *data_layers(event_shape, num_bits, None, dtype),
         ]
-        super().__init__(
-            Chain(layers, dtype=dtype),
-            event_shape,
-            base=base,
-            num_bits=num_bits,
-            dtype=dtype,
-            **flow_settings,
-        )
+        super().__init__(layers, event_shape, num_bits, None, dtype, base=base, **flow_settings)

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 import keras
 
-from tfflows.flow import Flow
-from tfflows.flows.vectors import autoregressive_layer, data_layers, repeated_layers
-from tfflows.layers import Chain, Conv1x1, Coupling, coupling_mask
+from tfflows.flows.vectors import VectorFlow, autoregressive_layer, repeated_layers
+from tfflows.layers import Conv1x1, Coupling, coupling_mask
 from tfflows.networks import MLP
 from tfflows.transformers import RationalQuadraticSpline
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class NSF(Flow):
+class NSF(VectorFlow):
     """Neural spline flow: rational-quadratic splines, and a linear layer after each.
 
         z -> K times (spline layer, linear layer) -> data
@@ -89,14 +88,5 @@ class NSF(Flow):
                 dtype=dtype if dtype == "float64" else None,
             )
             layer = Coupling(spline, network, "alternating", dtype=dtype)
-        layers = [
-            *repeated_layers([layer, Conv1x1(dtype=dtype)], num_layers, dtype),
-            *data_layers(event_shape, num_bits, logit_alpha, dtype),
-        ]
-        super().__init__(
-            Chain(layers, dtype=dtype),
-            event_shape,
-            num_bits=num_bits,
-            dtype=dtype,
-            **flow_settings,
-        )
+        layers = repeated_layers([layer, Conv1x1(dtype=dtype)], num_layers, dtype)
+        super().__init__(layers, event_shape, num_bits, logit_alpha, dtype, **flow_settings)

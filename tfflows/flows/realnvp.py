@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 import keras
 
-from tfflows.flow import Flow
-from tfflows.flows.vectors import coupling_layers, data_layers
-from tfflows.layers import Chain
+from tfflows.flows.vectors import VectorFlow, coupling_layers
 from tfflows.transformers import Affine
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class RealNVP(Flow):
+class RealNVP(VectorFlow):
     """RealNVP: a stack of affine couplings whose parts take turns.
 
         z -> K affine couplings -> data, with x_b = z_b * exp(s(z_a)) + t(z_a) in each
@@ -62,23 +60,14 @@ class RealNVP(Flow):
         **flow_settings,
     ):
         event_shape = tuple(event_shape)
-        layers = [
-            *coupling_layers(
-                Affine(log_scale_bound),
-                event_shape,
-                num_couplings,
-                hidden,
-                mask,
-                activation,
-                dropout,
-                dtype,
-            ),
-            *data_layers(event_shape, num_bits, logit_alpha, dtype),
-        ]
-        super().__init__(
-            Chain(layers, dtype=dtype),
+        layers = coupling_layers(
+            Affine(log_scale_bound),
             event_shape,
-            num_bits=num_bits,
-            dtype=dtype,
-            **flow_settings,
+            num_couplings,
+            hidden,
+            mask,
+            activation,
+            dropout,
+            dtype,
         )
+        super().__init__(layers, event_shape, num_bits, logit_alpha, dtype, **flow_settings)

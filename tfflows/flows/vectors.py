@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfflows.flow import Flow
 from tfflows.flows.steps import repeated
 from tfflows.layers import (
     Autoregressive,
+    Chain,
     Coupling,
     InvertibleLayer,
     Logit,
@@ -20,6 +22,21 @@ from tfflows.layers import (
 )
 from tfflows.networks import MLP, MaskedMLP
 from tfflows.transformers import Transformer
+
+
+class VectorFlow(Flow):
+    """A flow whose layers see events flat and standardised, with those to the data added.
+
+    Args:
+        layers: base first, of flat events.
+        event_shape, num_bits, logit_alpha, dtype: see `data_layers`.
+        flow_settings: what else `tfflows.Flow` takes.
+    """
+
+    def __init__(self, layers, event_shape, num_bits, logit_alpha, dtype, **flow_settings):
+        layers = [*layers, *data_layers(event_shape, num_bits, logit_alpha, dtype)]
+        chain = Chain(layers, dtype=dtype)
+        super().__init__(chain, event_shape, num_bits=num_bits, dtype=dtype, **flow_settings)
 
 
 def coupling_layers(

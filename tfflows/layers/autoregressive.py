@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, zero_log_det
 from tfflows.layers.triangular import implicit_inverse
+from tfflows.layers.vectors import require_vectors
 from tfflows.networks.masked import MaskedMLP
 from tfflows.transformers import Transformer, as_transformer
 
@@ -82,11 +83,7 @@ class Autoregressive(InvertibleLayer):
         self.one_pass = one_pass
 
     def build(self, z_shape, context_shape=None):
-        if len(z_shape) != 2:
-            raise ValueError(
-                f"Autoregressive '{self.name}' transforms vectors, but found the event shape "
-                f"{tuple(z_shape[1:])}; put a tfflows.layers.Reshape before it."
-            )
+        require_vectors(self, z_shape)
         if not self.conditioner.built:
             self.conditioner.build(z_shape, context_shape)
         super().build(z_shape, context_shape)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer, zero_log_det
 from tfflows.layers.triangular import implicit_inverse
+from tfflows.layers.vectors import require_vectors
 from tfflows.transformers.roots import increasing_root
 
 
@@ -56,15 +57,12 @@ class BlockAutoregressive(InvertibleLayer):
         self.width, self.depth = int(width), int(depth)
 
     def build(self, z_shape, context_shape=None):
-        if len(z_shape) != 2:
-            raise ValueError(
-                f"BlockAutoregressive '{self.name}' is for vectors, but found an event of shape "
-                f"{tuple(z_shape[1:])}; put a Reshape in front."
-            )
+        require_vectors(self, z_shape)
         n = z_shape[-1]
         sizes = [1, *[self.width] * self.depth, 1]
-        self._blocks = [(n, a, n, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
-        for i, (_, a, _, b) in enumerate(self._blocks):
+        # Of a block of each kernel: inputs and outputs of a dimension.
+        self._blocks = [*zip(sizes[:-1], sizes[1:], strict=True)]
+        for i, (a, b) in enumerate(self._blocks):
             for name, shape, start in (
                 (f"kernel_{i}", (n * a, n * b), "glorot_normal"),
                 (f"log_norm_{i}", (n * b,), "zeros"),
@@ -81,13 +79,12 @@ class BlockAutoregressive(InvertibleLayer):
 
     def _sources(self, value, call):
         """Matrices, their diagonal blocks, biases, gates, and what the context adds, if any."""
-        kernels, diagonals, biases = [], [], []
-        for i, (n, a, _, b) in enumerate(self._blocks):
+        kernels, diagonals, biases, n = [], [], [], value.shape[-1]
+        # Inputs come first: what is seen by later dimensions lies above the diagonal.
+        masks = np.eye(n), np.triu(np.ones([n, n]), 1)
+        eye, above = (tf.constant(mask[:, None, :, None], value.dtype) for mask in masks)
+        for i, (a, b) in enumerate(self._blocks):
             kernel = tf.reshape(tf.cast(getattr(self, f"kernel_{i}"), value.dtype), [n, a, n, b])
-            eye = np.eye(n)[:, np.newaxis, :, np.newaxis]
-            above = np.triu(np.ones([n, n]), 1)[:, np.newaxis, :, np.newaxis]
-            eye, above = (tf.constant(mask, value.dtype) for mask in (eye, above))
-            # Inputs come first: what is seen by later dimensions lies above the diagonal.
             kernel = eye * tf.exp(kernel * eye) + above * kernel
             norm = tf.norm(kernel, axis=[0, 1])
             scale = tf.exp(tf.cast(getattr(self, f"log_norm_{i}"), value.dtype))

@@ -58,13 +58,18 @@ class Elementwise(InvertibleLayer):
         return tf.unstack(parameters)
 
     def _forward(self, z, call):
-        x, log_det = self.transformer.forward(z, self._parameters(call))
-        return x, tf.reduce_sum(log_det, list(range(1, z.shape.rank)))
+        x, log_dets = self.transformer.forward(z, self._parameters(call))
+        return x, summed(log_dets)
 
     def _inverse(self, x, call):
-        z, log_det = self.transformer.inverse(x, self._parameters(call))
-        return z, tf.reduce_sum(log_det, list(range(1, x.shape.rank)))
+        z, log_dets = self.transformer.inverse(x, self._parameters(call))
+        return z, summed(log_dets)
 
     def get_config(self):
         transformer = keras.saving.serialize_keras_object(self.transformer)
         return {**super().get_config(), "transformer": transformer}
+
+
+def summed(log_dets):
+    """Log-det of each example, from those of its dimensions."""
+    return tf.reduce_sum(log_dets, list(range(1, log_dets.shape.rank)))

@@ -10,8 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.elementwise import summed
+from tfflows.layers.foreign import made_distribution, shared_weights
 from tfflows.transformers.normal import normal_of_logit
 from tfflows.transformers.roots import increasing_root
+
+# Its sinh is nearly the largest number.
+_FARTHEST = {tf.float32: 80.0, tf.float64: 700.0}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -57,26 +62,10 @@ class InverseCDF(InvertibleLayer):
         self.make_distribution = make_distribution
 
     def build(self, z_shape, context_shape=None):
-        # TFP takes seconds to import.
-        from tensorflow_probability import distributions as tfd
-
         event_shape = tuple(z_shape[1:])
-        made = self.make_distribution(event_shape)
-        if not isinstance(made, tfd.Distribution):
-            raise ValueError(
-                f"make_distribution must return a tfd.Distribution, but it returned {made!r}."
-            )
-        shapes = tuple(made.event_shape), tuple(made.batch_shape)
-        if shapes != ((), event_shape):
-            raise ValueError(
-                f"InverseCDF needs a distribution of event shape () and batch shape {event_shape}, "
-                f"but '{made.name}' has {shapes[0]} and {shapes[1]}."
-            )
-        if made.dtype != self.compute_dtype:
-            raise ValueError(
-                f"InverseCDF computes in {self.compute_dtype}, but '{made.name}' has dtype "
-                f"{tf.as_dtype(made.dtype).name}; give both the same dtype."
-            )
+        made = made_distribution(
+            self.make_distribution, event_shape, self.compute_dtype, "InverseCDF", are_events=False
+        )
         parts = getattr(made, "components_distribution", made)  # of a mixture
         support = parts.experimental_default_event_space_bijector()
         if support is None:
@@ -91,16 +80,12 @@ class InverseCDF(InvertibleLayer):
                 "has no cdf."
             ) from error
         self._made, self._support = made, support
-        # Keras trains and saves variables of its own make; these share their storage.
-        self.distribution_weights = [
-            keras.Variable(v, dtype=v.dtype.name, trainable=v.trainable, name=f"weight_{i}")
-            for i, v in enumerate(made.variables)
-        ]
+        self.distribution_weights = shared_weights(made.variables)
         super().build(z_shape, context_shape)
 
     def _inverse(self, x, call):
         z = self._normal(x)
-        return z, _summed(self._made.log_prob(x) - _log_normal(z))
+        return z, summed(self._made.log_prob(x) - _log_normal(z))
 
     def _forward(self, z, call):
         def along(t):
@@ -120,7 +105,7 @@ class InverseCDF(InvertibleLayer):
         x = self._support.forward(tf.sinh(increasing_root(along, z, -far, far)))
         # A new tensor: TFP remembers which y an x came from.
         x = tf.identity(x)
-        return x, _summed(_log_normal(z) - self._made.log_prob(x))
+        return x, summed(_log_normal(z) - self._made.log_prob(x))
 
     def _normal(self, x):
         """Phi^-1(F(x)), from F and its complement."""
@@ -138,9 +123,6 @@ class InverseCDF(InvertibleLayer):
         return cls(**{**config, "make_distribution": make})
 
 
-_FARTHEST = {tf.float32: 80.0, tf.float64: 700.0}
-
-
 def _least(dtype):
     """Number of a dtype above 0, which stands for all that is rounded to 0."""
     return tf.constant(np.finfo(dtype.as_numpy_dtype).tiny, dtype)
@@ -148,7 +130,3 @@ def _least(dtype):
 
 def _log_normal(z):
     return -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
-
-
-def _summed(log_dets):
-    return tf.reduce_sum(log_dets, list(range(1, log_dets.shape.rank)))

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfflows.layers.base import InvertibleLayer
+from tfflows.layers.vectors import require_vectors
 from tfflows.transformers.roots import increasing_root
 
 # Of the map, along its direction or its radius.
@@ -18,11 +19,7 @@ class LowRankLayer(InvertibleLayer):
     """A layer for vectors with one vector of parameters, which a context may shift."""
 
     def build(self, z_shape, context_shape=None):
-        if len(z_shape) != 2:
-            raise ValueError(
-                f"{type(self).__name__} '{self.name}' is for vectors, but found an event of shape "
-                f"{tuple(z_shape[1:])}; put a Reshape in front."
-            )
+        require_vectors(self, z_shape)
         self._sizes = self._parameter_sizes(z_shape[-1])
         self.parameters = self.add_weight(
             shape=(sum(self._sizes),), initializer=self._start, autocast=False, name="parameters"

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.layers.base import DataDependentLayer
+from tfflows.layers.elementwise import summed
 from tfflows.layers.scale import mean_and_stddev
 from tfflows.transformers.mixture import log_sum, logit_of_mixture
 from tfflows.transformers.normal import logit_of_normal, normal_of_logit
@@ -116,7 +117,7 @@ class MarginalGaussianization(DataDependentLayer):
         function, *_ = self._mixture(x.dtype)
         logit, log_slope = function(x)
         z, probit_log_slope = normal_of_logit(logit)
-        return z, _summed(log_slope + probit_log_slope)
+        return z, summed(log_slope + probit_log_slope)
 
     def _forward(self, z, call):
         function, means, log_scales = self._mixture(z.dtype)
@@ -125,11 +126,7 @@ class MarginalGaussianization(DataDependentLayer):
         quantiles = means + logit * tf.exp(log_scales)
         lower, upper = tf.reduce_min(quantiles, 0), tf.reduce_max(quantiles, 0)
         x = increasing_root(function, logit, lower, upper)
-        return x, _summed(log_slope - function(x)[1])
+        return x, summed(log_slope - function(x)[1])
 
     def get_config(self):
         return {**super().get_config(), "components": self.components}
-
-
-def _summed(log_dets):
-    return tf.reduce_sum(log_dets, list(range(1, log_dets.shape.rank)))

@@ -40,8 +40,8 @@ class ReverseKL(Loss):
     Raises:
         ValueError: from `compile`, for a flow of pixels, with a context, with a base to be trained
             whose draws have no gradient, or for path gradients through batch normalisation; from
-            `fit`, if the target returns another shape,
-            and `tf.errors.InvalidArgumentError` if it is not finite.
+            `fit`, if the target returns another shape, and `tf.errors.InvalidArgumentError` if it
+            is not finite.
 
     Source: Rezende and Mohamed, "Variational inference with normalizing flows", 2015,
     https://arxiv.org/abs/1505.05770; path gradient: Roeder, Wu and Duvenaud, "Sticking the

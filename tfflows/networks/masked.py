@@ -108,11 +108,12 @@ class MaskedMLP(keras.layers.Layer):
         # A unit of degree d sees levels up to d; of -1, none.
         least = -1 if context_shape is not None or self.num_levels == 1 else 0
         degrees = [_degrees(least, self.num_levels - 1, units) for units in self.hidden]
-        # Units of the lower half of the degrees see none of the upper half: a quarter of a product.
-        middle = least + (self.num_levels - 1 - least) // 2
-        lower = [int((d < middle).sum()) for d in degrees]
-        sizes = [[low, d.size - low] for low, d in zip(lower, degrees, strict=True)]
-        self._sizes = [[n], *(sizes if self._splits() else [[d.size] for d in degrees])]
+        # Sizes of groups. Units of the lower half of the degrees see none of the upper half, which
+        # is a quarter of a product, and worth two of them if it is large.
+        self._sizes = [[n], *([d.size] for d in degrees)]
+        if self.num_levels > 2 and min(self.hidden) >= _LEAST_SPLIT:
+            middle = least + (self.num_levels - 1 - least) // 2
+            self._sizes[1:] = [[int(sum(d < middle)), int(sum(d >= middle))] for d in degrees]
         self._rows = [_rows(d + 1, self.num_levels) for d in degrees]
         self._rows.append(_rows(self.levels, self.num_levels))
         outputs = np.tile(self.levels, self.num_parameters)
@@ -141,10 +142,6 @@ class MaskedMLP(keras.layers.Layer):
                 (context_shape[-1], self.hidden[0]), autocast=False, name="context_kernel"
             )
         self.built = True
-
-    def _splits(self):
-        """Whether hidden units are worked off in two groups, which pays for many of them."""
-        return self.num_levels > 2 and min(self.hidden) >= _LEAST_SPLIT
 
     @property
     def num_levels(self) -> int:

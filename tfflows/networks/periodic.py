@@ -22,6 +22,9 @@ class PeriodicFeatures(keras.layers.Layer):
 
     Inputs: x `[batch, n]` and context `[batch, c]` or `None`; output as the network's.
 
+    Raises:
+        ValueError: if `bound` is not positive.
+
     Source: Rezende et al., "Normalizing flows on tori and spheres", 2020, section 2.1.4,
     https://arxiv.org/abs/2002.02428.
 
@@ -35,12 +38,14 @@ class PeriodicFeatures(keras.layers.Layer):
     def __init__(self, network: keras.layers.Layer, bound: float = math.pi, **kwargs):
         kwargs.setdefault("dtype", network.dtype_policy)
         super().__init__(**kwargs)
+        if not bound > 0:
+            raise ValueError(f"PeriodicFeatures needs a positive bound, but found {bound}.")
         self.network, self.bound = network, float(bound)
 
     def build(self, x_shape, context_shape=None):
-        shapes = [(*x_shape[:-1], 2 * x_shape[-1])]
         if not self.network.built:  # a copy's may be
-            self.network.build(*shapes, *([] if context_shape is None else [context_shape]))
+            context = {} if context_shape is None else {"context_shape": context_shape}
+            self.network.build((*x_shape[:-1], 2 * x_shape[-1]), **context)
         self.built = True
 
     def call(self, x, context=None, training=False):
