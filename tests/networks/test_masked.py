@@ -55,6 +55,22 @@ def test_outputs_depend_on_all_lower_levels_and_on_no_other(order, n, settings, 
     np.testing.assert_array_equal(jacobian != 0, expected)
 
 
+@pytest.mark.parametrize("order", [[2, 0, 3, 1], [1, 0, 1, 2], [0, 0, 1, 1]])
+@pytest.mark.parametrize("context_dim", [None, 2])
+def test_many_units_are_those_of_the_masked_kernels(order, context_dim):
+    # Products that leave out what is masked, beside NumPy's with all of it.
+    network = built(order, 4, context_dim, hidden=(128, 130, 129), dtype="float64")
+    x = np.random.default_rng(0).normal(size=[5, 4])
+    context = None if context_dim is None else np.ones([5, context_dim])
+    h = x
+    for k, bias in enumerate(network.biases):
+        h = h @ (np.asarray(network.kernels[k]) * network._masks[k]) + bias
+        if k == 0 and context_dim:
+            h += context @ np.asarray(network.context_kernel)
+        h = h if k == 3 else np.tanh(h)
+    np.testing.assert_allclose(network(x, context), h, rtol=1e-11, atol=1e-11)
+
+
 @every_order
 def test_each_dimension_sees_the_context(order, n):
     network = built(order, n, 2, hidden=(70, 70))
