@@ -26,9 +26,9 @@ class BlockAutoregressive(InvertibleLayer):
     increases with x_i. All weights of a unit are divided by their norm and multiplied by e^s, s
     learned. The derivative of y_i is the product of the diagonal's blocks and the slopes of tanh.
     The gates g, sigmoids of weights that start at zero, make the range the real line, and slopes at
-    least g. A linear function of the context is added to the arguments of the first tanh. The density takes one pass, a sample as many searches as there are
-    dimensions, each of which evaluates the whole network a few times; its gradient is that of the
-    implicit function.
+    least g. A linear function of the context is added to the arguments of the first tanh. The
+    density takes one pass, a sample as many searches as there are dimensions, each of which
+    evaluates the whole network a few times; its gradient is that of the implicit function.
 
     Args:
         width: number of hidden units for each dimension.
