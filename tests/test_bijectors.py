@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -208,3 +209,99 @@ def test_labels_and_contexts_of_the_wrong_size_are_refused():
         flow.bijector.inverse(x, context=np.ones([5, 3], "float32"))
     with pytest.raises(ValueError, match=r"context of shape \('batch', 5\), but found none"):
         flow.bijector.inverse(x)
+
+
+def masked_flow(event_shape):
+    """TFP's MAF; its networks make their variables in their first call."""
+    network = tfb.AutoregressiveNetwork(2, event_shape=list(event_shape), hidden_units=[8])
+    return tfb.MaskedAutoregressiveFlow(network)
+
+
+def test_a_masked_network_of_tfps_keeps_its_masks():
+    keras.utils.set_random_seed(0)
+    flow = tfflows.Flow(tfflows.bijectors.BijectorLayer(masked_flow), event_shape=(3,))
+    assert len(flow.trainable_weights) == 4
+    optimizer = keras.optimizers.Adam(0.1)
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+    for _ in range(5):  # a loop of one's own, where no constraint is applied
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(flow.log_prob(x))
+        gradients = tape.gradient(loss, flow.trainable_variables)
+        optimizer.apply(gradients, flow.trainable_variables)
+    kernel = flow.trainable_weights[0]
+    assert np.any(kernel.numpy() != 0)
+    flow.transform.check()
+    assert tfflows.evaluate.log_det_error(flow, x[:4]) < 1e-5
+    # Not even their gradients reach what is masked: a third of the first kernel.
+    assert 0 < np.count_nonzero(gradients[0] == 0) < np.size(gradients[0])
+
+
+def test_variables_of_the_first_call_are_trained_and_saved(tmp_path):
+    keras.saving.register_keras_serializable(package="test")(masked_flow)
+    flow = tfflows.Flow(tfflows.bijectors.BijectorLayer(masked_flow), event_shape=(2,))
+    before = [weight.numpy() for weight in flow.trainable_weights]
+    x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+    flow.compile(keras.optimizers.Adam(0.1))
+    flow.fit(x, verbose=0)
+    changed = [
+        np.any(weight.numpy() != old) for weight, old in zip(flow.weights, before, strict=True)
+    ]
+    assert all(changed)
+    flow.save(tmp_path / "flow.keras")
+    loaded = keras.models.load_model(tmp_path / "flow.keras")
+    np.testing.assert_array_equal(loaded.log_prob(x), flow.log_prob(x))
+
+
+class Lying(tfb.Bijector):
+    """Twice z, whose log-det depends on a variable that is made in the second call."""
+
+    def __init__(self, log_det=0.0):
+        super().__init__(forward_min_event_ndims=1)
+        self.log_det = log_det
+        self.made = []
+
+    def _forward(self, z):
+        return 2 * z
+
+    def _inverse(self, x):
+        return x / 2
+
+    def _forward_log_det_jacobian(self, z):
+        return tf.fill(tf.shape(z)[:-1], 2 * np.log(2.0).astype("float32") + self.log_det)
+
+
+def test_a_log_det_that_lies_is_refused():
+    x = np.ones([8, 2], "float32")
+    with pytest.raises(ValueError, match="off by up to 0.5 nats"):
+        tfflows.bijectors.BijectorLayer(lambda shape: Lying(0.5))(x)
+    flow = tfflows.Flow(tfflows.bijectors.BijectorLayer(lambda shape: Lying()), event_shape=(2,))
+    flow.compile()
+    flow.fit(x, verbose=0)
+    flow.transform._wrapped.log_det = 0.25
+    with pytest.raises(ValueError, match="off by up to 0.25 nats"):
+        flow.fit(x, verbose=0)
+    flow.transform._wrapped.log_det = 0.0
+    flow.transform._wrapped.made.append(tf.Variable(1.0))
+    with pytest.raises(ValueError, match="had 0 variables when it was built and has 1 now"):
+        flow.fit(x, verbose=0)
+
+
+def test_bijectors_of_bounded_domains_are_wrapped():
+    x = tf.constant([[0.2, 0.7]])
+    for bijector in (tfb.Sigmoid(), tfb.Invert(tfb.Softplus()), tfb.Invert(tfb.Sigmoid())):
+        layer = tfflows.bijectors.BijectorLayer(lambda shape, bijector=bijector: bijector)
+        np.testing.assert_allclose(layer(x), bijector.forward(x))
+
+
+def test_constraints_that_cannot_be_kept_are_refused():
+    x = tf.ones([1, 2])
+
+    def in_a_list(shape):
+        bijector = tfb.Scale(2.0)
+        bijector.scales = [tf.Variable(1.0, constraint=tf.abs)]
+        return bijector
+
+    with pytest.raises(ValueError, match="1 variables with a constraint that Keras 3 would not"):
+        tfflows.bijectors.BijectorLayer(in_a_list)(x)
+    with pytest.raises(ValueError, match="use tfflows.layers.BatchNormalization"):
+        tfflows.bijectors.BijectorLayer(lambda shape: tfb.BatchNormalization())(x)

@@ -13,11 +13,13 @@ from tfflows.distributions.bases import Base
 from tfflows.distributions.dequantization import VariationalDequantizer
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.passes import Pass
+from tfflows.model.adapting import FlowAdapting
 from tfflows.model.compiled import CompiledCalls
 from tfflows.model.config import FlowConfig
 from tfflows.model.fitting import FlowFitting
 from tfflows.model.inputs import FlowInputs
 from tfflows.model.sampling import FlowSampling
+from tfflows.model.training_data import FlowData
 from tfflows.random.seeds import stateless_seed
 
 tfd = tfp.distributions
@@ -27,7 +29,7 @@ _not_converted = tf.autograph.experimental.do_not_convert
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Flow(FlowConfig, FlowInputs, FlowSampling, FlowFitting, keras.Model):
+class Flow(FlowConfig, FlowInputs, FlowData, FlowSampling, FlowAdapting, FlowFitting, keras.Model):
     """Normalizing flow: an exact density, a sampler and a Keras model.
 
         x = f(z), z ~ base
@@ -113,6 +115,7 @@ class Flow(FlowConfig, FlowInputs, FlowSampling, FlowFitting, keras.Model):
         self._init_base(base)
         self._compiled = CompiledCalls(lambda: self.run_eagerly)
         self._init_fitting(memory)
+        self._init_adapting()
         self.built = True
 
     # The density and what one draws from it. In plain Python all of this runs compiled.

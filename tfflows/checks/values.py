@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -60,6 +61,18 @@ def require_dtype(name: str, part, dtype: str):
             f"The flow's dtype is {dtype}, but its {name} has dtype {part.compute_dtype}; give "
             "both the same dtype."
         )
+
+
+def require_keras_layer(name: str, owner: str, part):
+    """Raise `ValueError` unless a part of a layer is one of Keras 3, which trains and saves it."""
+    if isinstance(part, keras.layers.Layer):
+        return
+    is_tf_keras = type(part).__module__.split(".")[0] == "tf_keras"
+    hint = "a layer of Keras 2; make it of keras.layers" if is_tf_keras else repr(part)
+    raise ValueError(
+        f"{owner} takes a Keras 3 layer as its {name}, since no other is trained and saved with "
+        f"it, but found {hint}."
+    )
 
 
 def as_dtype(value, dtype) -> tf.Tensor:

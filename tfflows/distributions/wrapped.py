@@ -46,7 +46,7 @@ class DistributionBase(Base):
         self._made = made_distribution(
             self.make_distribution, latent_shape, self.compute_dtype, "The base", are_events=True
         )
-        self.distribution_weights = shared_weights(self._made.variables)
+        self.distribution_weights = shared_weights(self._made, "The base")
         super().build(latent_shape, part_shapes)
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.flow import Flow
+from tfflows.model.losses import mean_over_batch
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -80,9 +81,7 @@ class HybridClassifier(keras.Model):
 
         x and y are arrays, or x is a `tf.data.Dataset` of pairs.
         """
-        points = self._checked(x, y)
-        if self.flow.transform.needs_adapt:
-            self.flow.adapt(*self.flow.examples_to_adapt_to(points, None))
+        self.flow.start_from(self._checked(x, y))
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -93,7 +92,7 @@ class HybridClassifier(keras.Model):
     def _checked(self, x, y):
         """What the flow is to look at: x without labels."""
         if isinstance(x, tf.data.Dataset):
-            return self.flow.check_data(x.map(lambda x, y: x))
+            return self.flow.check_data(x.map(lambda x, y: x))[0]
         y = np.asarray(y)
         if y.ndim != 1 or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= self.num_classes:
             found = f"dtype {y.dtype}, shape {y.shape}"
@@ -103,7 +102,7 @@ class HybridClassifier(keras.Model):
                 f"{self.name} expected labels [batch] of integers in [0, {self.num_classes}), but "
                 f"found {found}."
             )
-        return self.flow.check_data(x)
+        return self.flow.check_data(x)[0]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         cross_entropy = keras.losses.sparse_categorical_crossentropy(
@@ -111,10 +110,7 @@ class HybridClassifier(keras.Model):
         )
         weight = self.density_weight / math.prod(self.flow.event_shape)
         losses = cross_entropy - weight * y_pred["log_prob"]
-        if sample_weight is not None:
-            losses *= tf.cast(sample_weight, losses.dtype)
-        # Keras adds the replicas' gradients up.
-        return tf.reduce_mean(losses) / tf.distribute.get_strategy().num_replicas_in_sync
+        return mean_over_batch(losses, sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         self._nll.update_state(-y_pred["log_prob"], sample_weight)

@@ -10,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.checks.settings import as_value, serialized
+from tfflows.checks.values import require_keras_layer
 from tfflows.layers.base import InvertibleLayer, Untracked, zero_log_det
 from tfflows.layers.old_spellings import with_solver, with_traces
 from tfflows.layers.passes import Pass
+from tfflows.layers.second_order import once_differentiable
 from tfflows.layers.solves import Solve
 from tfflows.layers.traces import ExactTrace, Trace, checked_trace
 from tfflows.ode import DormandPrince, Solver
@@ -29,9 +31,9 @@ class ContinuousLayer(InvertibleLayer):
 
     All three hold up to the solver's tolerances, and an adaptive solver takes the same steps for a
     whole batch, so that an example's result depends on the others within them. Gradients come from
-    the adjoint equation. Float64 values for a float32 layer, as a precise `tfflows.layers.Chain`
-    hands on, are solved in float64 with the same weights, and tolerances mean what they say below
-    1e-6, too.
+    the adjoint equation; second derivatives are refused. Float64 values for a float32 layer, as a
+    precise `tfflows.layers.Chain` hands on, are solved in float64 with the same weights, and
+    tolerances mean what they say below 1e-6, too.
 
     The trace is exact or estimated, with noise that is drawn once a solve and example.
     With `training=True` the noise is new at each call, see `tfflows.random.stateless_seed`; else it
@@ -79,6 +81,7 @@ class ContinuousLayer(InvertibleLayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        require_keras_layer("network", type(self).__name__, network)
         self.network = network
         self.interval = [float(t) for t in interval]
         if len(self.interval) != 2 or not np.all(np.isfinite(self.interval)):
@@ -131,7 +134,7 @@ class ContinuousLayer(InvertibleLayer):
             if self._is_wider(z.dtype.name):
                 self.build_in_float64()
                 network = self._network_in_float64.value
-            with keras.StatelessScope(zip(network.weights, weights, strict=True)):
+            with keras.StatelessScope(zip(_floats(network.weights), weights, strict=True)):
                 value = network(z, t, training=False, **context)
         value = tf.cast(value, z.dtype)
         if not value.shape[1:].is_compatible_with(self.latent_shape):
@@ -156,10 +159,11 @@ class ContinuousLayer(InvertibleLayer):
     def _constants(self, call):
         """What f is a function of besides z and t: what it closes over would get no gradient."""
         constants = {} if call.context is None else {"context": call.context}
+        weights = _floats(self.network.weights)
         if self._is_wider(call.dtype):
-            constants["weights"] = [tf.cast(weight, tf.float64) for weight in self.network.weights]
-        elif call.steps is not None:  # those of a step of a stack are no variables
-            constants["weights"] = [tf.convert_to_tensor(weight) for weight in self.network.weights]
+            constants["weights"] = [tf.cast(weight, tf.float64) for weight in weights]
+        elif not call.constants:
+            constants["weights"] = [tf.convert_to_tensor(weight) for weight in weights]
         return constants
 
     def _is_wider(self, dtype):
@@ -227,7 +231,10 @@ class ContinuousLayer(InvertibleLayer):
     def _solve(self, rates, value, num_integrals, times, call):
         on_adjoint = None if call.costs is None else call.costs.on_adjoint
         solver = self.solver.make(abs(times[-1] - times[0]), call.training, on_adjoint)
-        constants = self._constants(call)
+        sources = value, self._constants(call)
+        owner = f"{type(self).__name__} '{self.name}', whose gradient is an equation of its own,"
+        once = once_differentiable(tf.nest.flatten(sources), owner)
+        value, constants = tf.nest.pack_sequence_as(sources, once)
         if not tf.executing_eagerly() and not call.constants:
             # Traced once, not once for each stage of the solver.
             rates = tf.function(rates, autograph=False)
@@ -249,3 +256,8 @@ class ContinuousLayer(InvertibleLayer):
         config = with_traces(with_solver(config))
         network = keras.saving.deserialize_keras_object(config["network"])
         return cls(**{**config, "network": network})
+
+
+def _floats(weights):
+    """Those of a network that f may be differentiated by: others are states of seeds."""
+    return [weight for weight in weights if tf.as_dtype(weight.dtype).is_floating]

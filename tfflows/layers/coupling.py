@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfflows.checks.values import require_keras_layer
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.masks import parts_of
 from tfflows.transformers import Affine, Shift, SigmoidAffine, Transformer, as_transformer
@@ -31,8 +32,8 @@ class Coupling(InvertibleLayer):
         flip: swap the roles of the two parts.
 
     Raises:
-        ValueError: if the transformer is none, the mask does not fit the event or the conditioner's
-            output has the wrong size.
+        ValueError: if the transformer or the conditioner is none, the mask does not fit the event
+            or the conditioner's output has the wrong size.
 
     Source: Dinh, Krueger and Bengio, "NICE", 2015, section 3.2.
 
@@ -56,6 +57,7 @@ class Coupling(InvertibleLayer):
     ):
         super().__init__(**kwargs)
         self.transformer = as_transformer(transformer)
+        require_keras_layer("conditioner", type(self).__name__, conditioner)
         self.conditioner = conditioner
         self.mask = mask if isinstance(mask, str) else [bool(m) for m in mask]
         self.flip = bool(flip)

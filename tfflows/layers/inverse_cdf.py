@@ -80,7 +80,7 @@ class InverseCDF(InvertibleLayer):
                 "has no cdf."
             ) from error
         self._made, self._support = made, support
-        self.distribution_weights = shared_weights(made.variables)
+        self.distribution_weights = shared_weights(made, "InverseCDF")
         super().build(z_shape, context_shape)
 
     def _inverse(self, x, call):

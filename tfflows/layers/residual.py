@@ -12,6 +12,7 @@ from tfflows.layers.fixed_point import solve_contraction
 from tfflows.layers.log_det import Exact, LogDetEstimator, Roulette
 from tfflows.layers.old_spellings import with_estimators
 from tfflows.layers.passes import Pass
+from tfflows.layers.second_order import once_differentiable
 from tfflows.networks import LipschitzNetwork
 
 # Of the inverse in float32, whose last iterations are in float64. An error of x is at most
@@ -29,11 +30,11 @@ class ResidualBlock(InvertibleLayer):
 
     The density needs g once, and sampling needs it some ten to some hundred times; the gradient of
     samples is that of the implicit function x(z), whose linear equation is solved by the same
-    iteration, and has no gradient of its own. In training the log-det has new random numbers at
-    each call, from TensorFlow's global generator. Otherwise they come from `seed`, are the same for
-    all examples, and make the log-det a function of x; which estimator that is, `evaluation` says.
-    With a seed each example has random numbers that follow from it, with row seeds from its own;
-    see `tfflows.layers.Pass`.
+    iteration; second derivatives of samples, and of estimated log-dets, are refused. In training
+    the log-det has new random numbers at each call, from TensorFlow's global generator. Otherwise
+    they come from `seed`, are the same for all examples, and make the log-det a function of x;
+    which estimator that is, `evaluation` says. With a seed each example has random numbers that
+    follow from it, with row seeds from its own; see `tfflows.layers.Pass`.
 
     Float64 values for a float32 block, as a precise `tfflows.layers.Chain` hands on, are mapped in
     float64, with the log-det in float32.
@@ -116,22 +117,25 @@ class ResidualBlock(InvertibleLayer):
         return None if self.evaluation == Exact() else str(self.evaluation)
 
     def _inverse(self, x, call):
-        parameters = self._parameters(call)
+        parameters, context = self._parameters(call), call.context
+        if call.log_dets and self._estimator(call) != Exact():
+            x, parameters, context = self._once(x, parameters, context, "estimated log-det,")
         own = tf.cast(x, self.variable_dtype)
-        residual = self._residual(parameters, call.context, own.dtype)
+        residual = self._residual(parameters, context, own.dtype)
         if call.costs is not None:
             call.costs.contractions.append((residual, own))
         if x.dtype == own.dtype:
             g, log_det = self._value_and_log_det(residual, x, call)
             return x + g, log_det
-        z = x + self._residual(parameters, call.context, x.dtype)(x)
+        z = x + self._residual(parameters, context, x.dtype)(x)
         if not call.log_dets:
             return z, zero_log_det(x)
         _, log_det = self._value_and_log_det(residual, own, call)
         return z, tf.cast(log_det, x.dtype)
 
     def _forward(self, z, call):
-        parameters, context = self._parameters(call), call.context
+        sources = z, self._parameters(call), call.context
+        z, parameters, context = self._once(*sources, "forward map, a search,")
         own = tf.cast(z, self.variable_dtype)
         residual, size = self._residual(parameters, context, own.dtype), _size(own, 1.0)
         if self.tolerance is None and own.dtype == tf.float32:
@@ -171,6 +175,14 @@ class ResidualBlock(InvertibleLayer):
 
         return solution(z, *tf.nest.flatten(sources))
 
+    def _once(self, value, parameters, context, what):
+        """The same, for what has no second derivatives."""
+        sources = value, parameters, [] if context is None else [context]
+        owner = f"ResidualBlock '{self.name}', because of its {what}"
+        once = once_differentiable(tf.nest.flatten(sources), owner)
+        value, parameters, contexts = tf.nest.pack_sequence_as(sources, once)
+        return value, parameters, contexts[0] if contexts else None
+
     def _parameters(self, call):
         if not call.constants:
             return self.network.parameters(call.training)
@@ -192,10 +204,13 @@ class ResidualBlock(InvertibleLayer):
 
         return residual
 
+    def _estimator(self, call):
+        return self.estimator if call.training else self.evaluation
+
     def _value_and_log_det(self, residual, x, call):
         if not call.log_dets:
             return residual(x), zero_log_det(x)
-        estimator = self.estimator if call.training else self.evaluation
+        estimator = self._estimator(call)
         # Blocks of one flow have different seeds.
         return estimator.log_det(residual, x, *estimator.noise(x, call, self.seed))
 

@@ -72,7 +72,11 @@ class StackedSteps:
         shape = value.shape
         inputs, totals = [], [zero_log_det(value)] if call.log_dets else []
         if keep_inputs:
-            inputs = [tf.TensorArray(value.dtype, self._stack.n, element_shape=shape)]
+            # Read again by a second derivative.
+            array = tf.TensorArray(
+                value.dtype, self._stack.n, clear_after_read=False, element_shape=shape
+            )
+            inputs = [array]
 
         def body(i, value, totals, states, inputs):
             inputs = [array.write(i, value) for array in inputs]

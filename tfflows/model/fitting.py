@@ -1,4 +1,4 @@
-"""How Keras fits a flow: what is adapted first, the step and its metrics."""
+"""How Keras fits a flow: the step and its metrics."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from random import getrandbits
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from tfflows.bijectors import BijectorLayer
 from tfflows.checks.settings import serialized
 from tfflows.layers.base import Untracked
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
-from tfflows.layers.parts import layers_of_kind
-from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss
+from tfflows.layers.parts import all_parts, layers_of_kind
+from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss, mean_over_batch
 from tfflows.model.reverse_kl import Annealing, ReverseKL
 from tfflows.random.seeds import hashed_seed, replica_and_number
 
@@ -29,9 +29,6 @@ class FlowFitting:
     A step hands the model x, context and the seed of its noise, and gets what the `Loss` that it
     was compiled with makes of them: numbers per example, the `loss` and what metrics are named.
     """
-
-    # How many examples of an array `fit` adapts to.
-    adapt_examples = 10_000
 
     def _init_fitting(self, memory):
         self.memory = memory
@@ -80,29 +77,60 @@ class FlowFitting:
     def metrics(self):
         return [*super().metrics, *self._measured.value.values()]
 
-    def adapt(self, x, context=None, seed=None):
-        """Set the data-dependent state of all layers from one batch x.
-
-        `fit` does it if it was not done before, with `adapt_examples` random examples of an array
-        or the first batch of a `tf.data.Dataset`.
-        """
-        x, _ = self.continuous(x, seed)
-        self.transform.adapt(x, self.layer_context(context, x))
-
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        *args,
+        validation_data=None,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
+    ):
         """Train with the compiled loss; arguments and result as for `keras.Model.fit`.
 
         The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
         and is the same on one device and on several that share a batch.
 
-        x is an array or a `tf.data.Dataset` of x, or of `(x, context)` for a conditional flow; y
-        is the context where x is an array. Arrays are checked as a whole before training starts,
-        and the batches of a data set before each step.
+        x is an array, a data frame, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator,
+        y the context of a conditional flow where x is an array; for the forms of batches, and when
+        they are checked, see `check_data`. What else Keras takes is checked within the step, which
+        XLA leaves out. With `sample_weight`, loss and gradient of a step are the weighted mean of
+        its examples, over all replicas, and so are the metrics of an epoch.
+
+        Raises:
+            ValueError: for bad data, weights of classes for a flow without, or as the loss does.
         """
-        x = self.check_data(x, y)
-        if self.transform.needs_adapt:
-            self.adapt(*self.examples_to_adapt_to(x, y))
-        return super().fit(x, y, *args, **kwargs)
+        self.require_class_weights(class_weight)
+        x, y, sample_weight = self.check_data(x, y, sample_weight)
+        if validation_data is not None:
+            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
+            validation_data = self.check_data(*parts)
+        x = self.start_from(x, y)
+        history = super().fit(
+            x,
+            y,
+            *args,
+            validation_data=validation_data,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            **kwargs,
+        )
+        for layer in all_parts(self.transform):
+            if isinstance(layer, BijectorLayer):
+                layer.check()
+        return history
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
+        """One step; arguments and result as for `keras.Model.train_on_batch`, data as in `fit`."""
+        self.require_class_weights(class_weight)
+        x, y, sample_weight = self.check_data(x, y, sample_weight)
+        x = self.start_from(x, y)
+        return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Figures of one batch; arguments as for `keras.Model.test_on_batch`, data as in `fit`."""
+        return super().test_on_batch(*self.check_data(x, y, sample_weight), **kwargs)
 
     def fit_to(
         self,
@@ -170,13 +198,14 @@ class FlowFitting:
         finally:
             self._set_loss(own)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
         """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`.
 
         The same x meets the same dequantisation noise at each call, on any number of replicas.
         """
-        x = self.check_data(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which checked it
+            x, y, sample_weight = self.check_data(x, y, sample_weight)
+        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
 
     @property
     def memory(self) -> str:
@@ -217,6 +246,8 @@ class FlowFitting:
         _, num_replicas = replica_and_number()
         examples_seen = num_replicas * tf.cast(self._nll.count, tf.int64)
         x, context = x if isinstance(x, tuple) else (x, context)
+        # Where there are weights, Keras wants something.
+        context = context if self.is_conditional else None
         return (x, context, hashed_seed(run, step, examples_seen)), None, sample_weight
 
     def step_values(self, x, context, seed, training):
@@ -241,11 +272,7 @@ class FlowFitting:
         return logs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        losses = y_pred["loss"]
-        if sample_weight is not None:
-            losses *= tf.cast(sample_weight, losses.dtype)
-        # Keras adds the replicas' gradients up.
-        loss = tf.reduce_mean(losses) / tf.distribute.get_strategy().num_replicas_in_sync
+        loss = mean_over_batch(y_pred["loss"], sample_weight)
         return loss + sum(self._aggregate_additional_loss(extra) for extra in self.losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -265,23 +292,3 @@ class FlowFitting:
             unmeasured.add("bits_per_dim")
         results = self.get_metrics_result()
         return {name: value for name, value in results.items() if name not in unmeasured}
-
-    def examples_to_adapt_to(self, x, y):
-        """Pair of x and context for `adapt`: `adapt_examples` random ones, or a first batch."""
-        if isinstance(x, tf.data.Dataset):
-            # What each worker sees of a data set is not the same.
-            if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
-                raise ValueError(
-                    f"{self.name} has layers that start from data; on several workers call adapt "
-                    "with the same batch on each before fit."
-                )
-            x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x)))
-            return x if isinstance(x, tuple) else (x, y)
-        if not (isinstance(x, (tuple, np.ndarray)) or tf.is_tensor(x)):
-            raise ValueError(
-                f"{self.name} has layers that start from data, but cannot look ahead into "
-                f"{type(x).__name__}; call adapt with one batch before fit."
-            )
-        x, y = x if isinstance(x, tuple) else (x, y)
-        rows = np.random.default_rng(0).permutation(len(x))[: self.adapt_examples]
-        return np.asarray(x)[rows], None if y is None else np.asarray(y)[rows]

@@ -53,7 +53,7 @@ class FlowInputs:
         Integer images are dequantised; where the noise is uniform, or there is none, log q is 0.
         Arguments and errors as for `Flow.log_prob`.
         """
-        x = x if tf.is_tensor(x) else tf.convert_to_tensor(np.asarray(x))
+        x = x if tf.is_tensor(x) else tf.convert_to_tensor(as_array(x, self.name))
         self._check_shape_and_dtype(x.shape, x.dtype)
         if x.dtype.is_integer and self.num_bits is not None:
             x = require_pixels(x, self.num_bits)
@@ -89,50 +89,12 @@ class FlowInputs:
                 "continuous values too.)"
             )
 
-    def check_data(self, x, y=None):
-        """x, if it and the context y can be fitted or evaluated on.
-
-        Arrays are checked as a whole and at once. A `tf.data.Dataset` comes back with a check of
-        each batch, outside of the step, where XLA cannot drop it.
-
-        Raises:
-            ValueError: for a wrong shape or dtype, no examples, bad values or contexts.
-        """
-        if isinstance(x, tf.data.Dataset):
-            spec = x.element_spec
-            spec = spec[0] if isinstance(spec, tuple) else spec
-            if isinstance(spec, tf.TensorSpec):
-                self._check_shape_and_dtype(spec.shape, spec.dtype)
-                self._check_pixels_dtype(spec)
-            return x.map(self._checked_element)
-        if isinstance(x, tuple) and len(x) == 2 and y is None:
-            return self.check_data(*x), x[1]
-        if isinstance(x, (np.ndarray, list)) or tf.is_tensor(x):
-            x = np.asarray(x)
-            if x.dtype == object or x.dtype.kind in "USb":
-                raise ValueError(f"{self.name} expected numbers, but found x of dtype {x.dtype}.")
-            self._check_shape_and_dtype(tf.TensorShape(x.shape), tf.as_dtype(x.dtype))
-            self._check_pixels_dtype(x)
-            with tf.device("CPU:0"):  # the whole array need not fit elsewhere
-                self._check_values(tf.convert_to_tensor(x))
-                self.layer_context(y, x)
-        return x
-
-    def _check_values(self, x):
+    def checked_values(self, x):
+        """x itself, if it is what the flow can be fitted on: finite, or pixels in range."""
         if self.num_bits is not None:
             return require_pixels(x, self.num_bits)
         x = tf.cast(x, self.compute_dtype)
         return require_finite(x, f"{self.name} needs finite x")
-
-    def _checked_element(self, *element):
-        x, context, _ = keras.utils.unpack_x_y_sample_weight(element)
-        x, context = x if isinstance(x, tuple) else (x, context)
-        checked = [self._check_values(x)]
-        if self.is_conditional:
-            checked.append(self.layer_context(context, x))
-        with tf.control_dependencies(checked):
-            element = tf.nest.map_structure(tf.identity, element)
-        return element if len(element) > 1 else element[0]
 
     def layer_context(self, context, x):
         """The context as the float matrix that the layers take, or `None`."""
@@ -165,3 +127,23 @@ class FlowInputs:
             context, self.num_classes, f"{self.name} expected as context {kind}"
         )
         return tf.one_hot(context, self.num_classes, dtype=self.compute_dtype)
+
+
+def as_array(x, owner: str) -> np.ndarray:
+    """An array, data frame, tensor or nested list as an array of numbers.
+
+    Args:
+        owner: who needs it, for errors.
+
+    Raises:
+        ValueError: for masked entries, text, or rows of different lengths.
+    """
+    if np.ma.is_masked(x):
+        raise ValueError(
+            f"{owner} was given a masked array, of which {np.ma.count_masked(x)} entries are "
+            "masked; a flow has no way to leave them out: fill them, or drop their rows."
+        )
+    x = np.asarray(x)
+    if x.dtype == object or x.dtype.kind in "USb":
+        raise ValueError(f"{owner} expected numbers, but found x of dtype {x.dtype}.")
+    return x

@@ -215,3 +215,27 @@ def as_loss(value) -> Loss:
         f"{tuple(names)}"
     )
     return as_value(Loss, value, expected)
+
+
+def mean_over_batch(values, sample_weight=None) -> tf.Tensor:
+    """A replica's part of the mean over a batch that all replicas share, weighted or not.
+
+    Keras adds the replicas' gradients up.
+
+    Args:
+        values: `[batch]`, of this replica, or a number for all examples.
+        sample_weight: `[batch]`, `[batch, 1]` or `None`.
+
+    Example:
+        >>> values = tf.constant([1.0, 5.0])
+        >>> float(tfflows.training.losses.mean_over_batch(values, tf.constant([3.0, 1.0])))
+        2.0
+    """
+    num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if sample_weight is None or values.shape.rank == 0:
+        return tf.reduce_mean(values) / num_replicas
+    weights = tf.cast(tf.reshape(sample_weight, [-1]), values.dtype)
+    total = tf.reduce_sum(weights)
+    if num_replicas > 1:
+        total = tf.distribute.get_replica_context().all_reduce("sum", total)
+    return tf.math.divide_no_nan(tf.reduce_sum(weights * values), total)

@@ -256,8 +256,8 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
         monitors.append(DriftMonitor(x, y if recipe.conditional else None, write))
     try:
         flow.fit(
-            distributed(strategy, flow.check_data(batches)),
-            validation_data=distributed(strategy, flow.check_data(validation)),
+            distributed(strategy, flow.check_data(batches)[0]),
+            validation_data=distributed(strategy, flow.check_data(validation)[0]),
             initial_epoch=epochs_done,
             epochs=recipe.epochs,
             # To Keras, each part of a batch is a step.

@@ -1,0 +1,97 @@
+"""When a flow starts from data, and when it does not any more."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfflows
+
+X = (np.random.default_rng(0).normal(size=(64, 2)) @ [[1, 0.9], [0, 0.4]]).astype("float32")
+OTHER = 3 * X + 10
+
+
+def flow_of():
+    keras.utils.set_random_seed(0)
+    return tfflows.RealNVP((2,), num_couplings=2, hidden=(8,), name="v")
+
+
+def loop_of_ones_own(flow):
+    optimizer = keras.optimizers.Adam(0.01)
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(flow.log_prob(X))
+        gradients = tape.gradient(loss, flow.trainable_variables)
+        optimizer.apply(gradients, flow.trainable_variables)
+
+
+def single_steps(flow):
+    flow.compile(keras.optimizers.Adam(0.01))
+    flow.train_on_batch(X)
+
+
+def assigned_weights(flow):
+    flow.set_weights([weight + 0.1 * (weight.dtype != bool) for weight in flow.get_weights()])
+
+
+@pytest.mark.parametrize("train", [loop_of_ones_own, single_steps, assigned_weights])
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_trained_flow_is_not_adapted_again(train, saved, tmp_path):
+    flow = flow_of()
+    assert not flow.is_trained
+    train(flow)
+    if saved:
+        flow.save(tmp_path / "flow.keras")
+        flow = keras.models.load_model(tmp_path / "flow.keras")
+    assert flow.is_trained
+    before = flow.log_prob(X).numpy()
+    flow.compile(keras.optimizers.SGD(0.0))
+    flow.fit(OTHER, verbose=0)
+    np.testing.assert_array_equal(flow.log_prob(X), before)
+    with pytest.raises(ValueError, match="v was trained already.* Pass again=True"):
+        flow.adapt(OTHER)
+    flow.adapt(OTHER, again=True)
+    assert np.any(np.abs(flow.log_prob(X) - before) > 1)
+
+
+def test_an_untrained_flow_of_a_file_is_adapted(tmp_path):
+    flow = flow_of()
+    flow.save(tmp_path / "flow.keras")
+    loaded = keras.models.load_model(tmp_path / "flow.keras")
+    assert not loaded.is_trained
+    flow.compile(keras.optimizers.SGD(0.0))
+    loaded.compile(keras.optimizers.SGD(0.0))
+    for model in (flow, loaded):
+        model.fit(OTHER, verbose=0)
+    np.testing.assert_array_equal(loaded.log_prob(X), flow.log_prob(X))
+    # A weights file knows it, too.
+    flow.save_weights(tmp_path / "flow.weights.h5")
+    other = flow_of()
+    other.load_weights(tmp_path / "flow.weights.h5")
+    assert not other.is_trained
+    assert not other.transform.needs_adapt
+
+
+def test_the_first_single_step_starts_from_its_batch():
+    flow = flow_of()
+    flow.compile(keras.optimizers.SGD(0.0))
+    flow.train_on_batch(OTHER)
+    z = flow.encode(OTHER).numpy()
+    np.testing.assert_allclose([z.mean(0), z.std(0)], [[0, 0], [1, 1]], atol=1e-4)
+
+
+def test_a_generator_and_batches_are_looked_at_and_lose_nothing():
+    seen = []
+
+    def batches():
+        for k in range(3):
+            seen.append(k)
+            yield X[16 * k : 16 * (k + 1)]
+
+    flow = flow_of()
+    flow.compile(keras.optimizers.SGD(0.0))
+    history = flow.fit(batches(), epochs=1, steps_per_epoch=3, verbose=0).history
+    assert seen == [0, 1, 2]
+    assert history["nll"] == [pytest.approx(-np.mean(flow.log_prob(X[:48])), rel=1e-5)]
+    z = flow.encode(X[:16]).numpy()
+    np.testing.assert_allclose([z.mean(0), z.std(0)], [[0, 0], [1, 1]], atol=1e-4)
