@@ -6,30 +6,27 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfflows.checks.values import as_dtype, require_dtype, require_finite
 from tfflows.distributions.bases import Base
 from tfflows.distributions.dequantization import VariationalDequantizer
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.passes import Pass
-from tfflows.model.adapting import FlowAdapting
 from tfflows.model.compiled import CompiledCalls
 from tfflows.model.config import FlowConfig
+from tfflows.model.distributions import FlowDistributions
 from tfflows.model.fitting import FlowFitting
-from tfflows.model.inputs import FlowInputs
+from tfflows.model.row_batches import in_batches
 from tfflows.model.sampling import FlowSampling
 from tfflows.model.training_data import FlowData
 from tfflows.random.seeds import stateless_seed
-
-tfd = tfp.distributions
 
 # AutoGraph has nothing to convert here, and takes three times as long as the tracing itself.
 _not_converted = tf.autograph.experimental.do_not_convert
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Flow(FlowConfig, FlowInputs, FlowData, FlowSampling, FlowAdapting, FlowFitting, keras.Model):
+class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, keras.Model):
     """Normalizing flow: an exact density, a sampler and a Keras model.
 
         x = f(z), z ~ base
@@ -121,7 +118,7 @@ class Flow(FlowConfig, FlowInputs, FlowData, FlowSampling, FlowAdapting, FlowFit
     # The density and what one draws from it. In plain Python all of this runs compiled.
 
     @_not_converted
-    def log_prob(self, x, context=None, seed=None, training=False):
+    def log_prob(self, x, context=None, seed=None, training=False, batch_size=None):
         """Log-density of x in nats, `[batch]`.
 
         Args:
@@ -131,43 +128,45 @@ class Flow(FlowConfig, FlowInputs, FlowData, FlowSampling, FlowAdapting, FlowFit
             seed: of the dequantisation noise, and of the noise of layers that estimate their
                 log-det; see `tfflows.random.stateless_seed` and `tfflows.layers.Pass`.
             training: whether dropout and the like are on.
+            batch_size: rows at a time, for more than fit into memory at once; `None` for all.
 
         Raises:
             ValueError: for a wrong shape or dtype, an empty batch, a missing or needless context,
                 pixels or labels out of range, NaN or infinite values, or a log-density that is
-                not finite because x lies outside the flow's support.
+                not finite because x lies outside the flow's support, where
+                `flow.distribution.log_prob(x)` is -inf.
             tf.errors.InvalidArgumentError: for wrong values within a `tf.function`. XLA drops such
                 checks.
         """
         seed = stateless_seed(seed) if training or seed is not None else None
         x, log_q = self.continuous(x, seed, training)
-        log_prob = self._run("log_prob", x, context, seed, training=training)
+        log_prob = self._run("log_prob", x, context, seed, batch_size, training=training)
         return self.require_finite(log_prob - log_q)
 
     @_not_converted
-    def score(self, x, context=None, seed=None):
+    def score(self, x, context=None, seed=None, batch_size=None):
         """Gradient of `log_prob` with respect to x, of x's shape, in nats per unit of x.
 
         Arguments and errors as for `log_prob`; that of an integer image is at the dequantised one.
         """
         x, _ = self.continuous(x, seed)
-        score = self._run("score", x, context, seed)
+        score = self._run("score", x, context, seed, batch_size)
         return require_finite(score, f"The score of {self.name} should be finite")
 
     @_not_converted
-    def encode(self, x, context=None, seed=None):
+    def encode(self, x, context=None, seed=None, batch_size=None):
         """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
         x, _ = self.continuous(x, seed)
-        z = self._run("encode", x, context, log_dets=False)
+        z = self._run("encode", x, context, None, batch_size, log_dets=False)
         return self.require_finite_z(z)
 
     @_not_converted
-    def decode(self, z, context=None):
+    def decode(self, z, context=None, batch_size=None):
         """Data x of a latent z, `[batch, *event_shape]`: the inverse of `encode`."""
         z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
         if z.shape.rank and z.shape[0] == 0:
             raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")
-        return self._run("decode", z, context, log_dets=False)
+        return self._run("decode", z, context, None, batch_size, log_dets=False)
 
     # The same as passes: of checked values, within a graph or without.
 
@@ -190,18 +189,6 @@ class Flow(FlowConfig, FlowInputs, FlowData, FlowSampling, FlowAdapting, FlowFit
     def decode_pass(self, z, call: Pass):
         """Data x of z."""
         return self.transform.forward_pass(z, call)[0]
-
-    # TFP's side.
-
-    @property
-    def bijector(self):
-        """The transform as a `tfb.Bijector`; see `tfflows.bijectors.LayerBijector`."""
-        return self.transform.bijector
-
-    @property
-    def distribution(self):
-        """The flow as a `tfd.TransformedDistribution` over continuous x."""
-        return tfd.TransformedDistribution(self.base, self.bijector)
 
     @property
     def log_det_estimator(self) -> str | None:
@@ -240,11 +227,15 @@ class Flow(FlowConfig, FlowInputs, FlowData, FlowSampling, FlowAdapting, FlowFit
         message = f"The log_prob of {self.name} should be finite (is x outside its support, or did "
         return require_finite(log_prob, f"{message}training diverge?)")
 
-    def _run(self, method, value, context, seed=None, training=False, log_dets=True):
+    def _run(self, method, value, context, seed, batch_size, training=False, log_dets=True):
         context = self.layer_context(context, value)
-        seed = None if seed is None else stateless_seed(seed)
+        seeds = (None if seed is None else stateless_seed(seed),)
         settings = {"method": method, "training": training, "log_dets": log_dets}
-        return self._compiled(self._in_pass, (value, context), (seed,), **settings)
+
+        def run(*rows):
+            return self._compiled(self._in_pass, rows, seeds, **settings)
+
+        return in_batches(run, (value, context), batch_size)
 
     def _in_pass(self, value, context, seed, method, training, log_dets):
         call = Pass(context, training, seed, log_dets=log_dets)

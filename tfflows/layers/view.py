@@ -6,22 +6,27 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util
 
+_ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+
 
 class _GraphScopedCache(cache_util.BijectorCacheWithGreedyAttrs):
     """TFP's bijector cache with the life of one graph, and none in eager mode.
 
-    TFP keeps one global cache. In eager mode it returns values from before a weight update, with
-    wrong gradients, and it keeps every traced graph alive for ever. Within one graph it is what
-    lets `log_prob` run each conditioner once.
+    TFP keeps one global cache. It returns values from before a weight update, with wrong gradients,
+    and keeps every traced graph alive for ever. Within one graph it is what lets `log_prob` run
+    each conditioner once.
     """
 
     def __get__(self, bijector, cls=None):
-        graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-        storage = getattr(graph, "_tfflows_bijector_cache", None)
-        if storage is None:
-            storage = cache_util.EphemeralDict()
-            if graph is not None:
-                graph._tfflows_bijector_cache = storage
+        storage = cache_util.EphemeralDict()
+        if not tf.executing_eagerly():
+            graph = tf.compat.v1.get_default_graph()
+            kept, length = getattr(graph, "_tfflows_bijector_cache", (storage, 0))
+            operations = graph.get_operations()
+            # What was computed before weights were assigned is not what they give now.
+            if not any(operation.type in _ASSIGNMENTS for operation in operations[length:]):
+                storage = kept
+            graph._tfflows_bijector_cache = storage, len(operations)
         return type(self)(self._forward_name, self._inverse_name, bijector, cls, storage)
 
 
@@ -36,12 +41,13 @@ class LayerBijector(tfp.bijectors.Bijector):
     `distribution.log_prob(x, bijector_kwargs={"context": c})`. Class labels enter as
     `tf.one_hot(labels, num_classes)`.
 
-    Within one graph a tensor is mapped once, and its value and log-det are kept, as TFP's own
-    bijectors do. After a weight update in the same graph, or to differentiate what was computed
-    before the tape, pass `tf.identity(x)`.
+    Within one graph a tensor is mapped once between two assignments of weights, and its value and
+    log-det are kept, as TFP's own bijectors do. To differentiate what was computed before the tape,
+    pass `tf.identity(x)`.
 
     Args:
         layer: a built `InvertibleLayer`.
+        context: what a call without one is conditioned on.
 
     Example:
         >>> layer = tfflows.layers.Scale()
@@ -53,15 +59,15 @@ class LayerBijector(tfp.bijectors.Bijector):
 
     _cache = _GraphScopedCache("_augmented_forward", "_augmented_inverse")
 
-    def __init__(self, layer, name: str | None = None):
+    def __init__(self, layer, context: tf.Tensor | None = None, name: str | None = None):
         super().__init__(
             forward_min_event_ndims=len(layer.latent_shape),
             inverse_min_event_ndims=len(layer.event_shape),
             dtype=tf.as_dtype(layer.compute_dtype),
-            parameters={"layer": layer, "name": name},
+            parameters={"layer": layer, "context": context, "name": name},
             name=name or layer.name,
         )
-        self._layer = layer
+        self._layer, self._context = layer, context
         # TFP finds tf.Variables, not Keras's; the attribute makes them this module's own.
         self._layer_variables = [variable._value for variable in layer.variables]
 
@@ -93,8 +99,8 @@ class LayerBijector(tfp.bijectors.Bijector):
         )
         return z, {"ildj": log_det, "fldj": -log_det}
 
-    @staticmethod
-    def _with_one_batch_dimension(method, value, event_shape, context):
+    def _with_one_batch_dimension(self, method, value, event_shape, context):
+        context = self._context if context is None else context
         static_batch = value.shape[: value.shape.rank - len(event_shape)]
         batch = tf.shape(value)[: static_batch.rank]
         if context is not None:

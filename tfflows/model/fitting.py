@@ -15,6 +15,7 @@ from tfflows.layers.base import Untracked
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.parts import all_parts, layers_of_kind
+from tfflows.model.adapting import FlowAdapting
 from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss, mean_over_batch
 from tfflows.model.reverse_kl import Annealing, ReverseKL
 from tfflows.random.seeds import hashed_seed, replica_and_number
@@ -23,7 +24,7 @@ from tfflows.random.seeds import hashed_seed, replica_and_number
 _EVALUATION = -1
 
 
-class FlowFitting:
+class FlowFitting(FlowAdapting):
     """The part of `Flow` that Keras's `fit` and `evaluate` call.
 
     A step hands the model x, context and the seed of its noise, and gets what the `Loss` that it

@@ -11,6 +11,7 @@ from tfflows.distributions.standard import as_base
 from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.parts import layers_of_kind
 from tfflows.layers.passes import Pass
+from tfflows.model.row_batches import in_batches
 from tfflows.random.noise import BatchNoise
 from tfflows.random.seeds import stateless_seed
 
@@ -45,7 +46,7 @@ class FlowSampling:
         return self.base_layer.distribution
 
     @_not_converted
-    def sample(self, n: int, temperature: float = 1.0, seed=None, context=None):
+    def sample(self, n: int, temperature: float = 1.0, seed=None, context=None, batch_size=None):
         """Draw `[n, *event_shape]` samples, continuous values also for images.
 
         Args:
@@ -54,27 +55,34 @@ class FlowSampling:
                 density itself, below 1 for more typical samples.
             seed: an integer (or a pair) for reproducible samples, the same in eager mode, in
                 `tf.function` and under XLA.
-            context: `[n, context_dim]` or labels `[n]`, or one context for all samples.
+            context: `[n, context_dim]` or labels `[n]`, or one context for all samples; for n
+                samples of each of m contexts, see `given`.
+            batch_size: samples at a time, for more than fit into memory at once; `None` for all.
 
         Raises:
-            ValueError: if n is below 1, the temperature negative, or the context does not fit.
+            ValueError: if n or the batch size is below 1, the temperature negative, or the context
+                does not fit.
         """
-        return self._draw(n, temperature, seed, context, log_dets=False)[0]
+        return self._draw(n, temperature, seed, context, batch_size, log_dets=False)[0]
 
     @_not_converted
-    def sample_and_log_prob(self, n: int, temperature: float = 1.0, seed=None, context=None):
+    def sample_and_log_prob(
+        self, n: int, temperature: float = 1.0, seed=None, context=None, batch_size=None
+    ):
         """`sample`, and the `log_prob` of what was drawn, `[n]`, from the same pass.
 
         It is that of the flow itself, whatever the temperature; arguments and errors as for
         `sample`.
         """
-        return self._draw(n, temperature, seed, context, log_dets=True)
+        return self._draw(n, temperature, seed, context, batch_size, log_dets=True)
 
     def draw_base(self, n, seed, temperature=1.0):
         """n latents of the base, n a number or a scalar tensor."""
         return self.base_layer.draw(BatchNoise(n, seed, self.compute_dtype), temperature)
 
-    def _draw(self, n, temperature, seed, context, log_dets):
+    def _draw(self, n, temperature, seed, context, batch_size, log_dets):
+        if tf.is_tensor(n) and n.dtype.is_integer and tf.executing_eagerly():
+            n = n.numpy()
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise ValueError(f"sample needs an integer n of at least 1, but found {n}.")
         if not tf.is_tensor(temperature) and not temperature >= 0:
@@ -85,10 +93,20 @@ class FlowSampling:
                 context = tf.repeat(context[tf.newaxis], n, axis=0)
         context = self.layer_context(context, tf.TensorSpec((n, *self.transform.latent_shape)))
         temperature = as_dtype(temperature, self.compute_dtype)
-        numbers = tf.constant(n, tf.int32), temperature, stateless_seed(seed)
-        return self._compiled(self._drawn, (context,), numbers, log_dets=log_dets)
+        numbers = tf.constant(n, tf.int32), stateless_seed(seed), temperature
+        if batch_size is None:
+            return self._compiled(self._drawn, (context,), numbers, log_dets=log_dets)
+        # All latents at once, so that they are the same for all batch sizes.
+        z = self._compiled(self.draw_base, (), numbers)
 
-    def _drawn(self, context, n, temperature, seed, log_dets):
-        z = self.draw_base(n, seed, temperature)
+        def decoded(z, context):
+            return self._compiled(self._decoded, (z, context), log_dets=log_dets)
+
+        return in_batches(decoded, (z, context), batch_size)
+
+    def _drawn(self, context, n, seed, temperature, log_dets):
+        return self._decoded(self.draw_base(n, seed, temperature), context, log_dets)
+
+    def _decoded(self, z, context, log_dets):
         x, log_det = self.transform.forward_pass(z, Pass(context, log_dets=log_dets))
         return x, self.base.log_prob(z) - log_det if log_dets else None

@@ -10,17 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfflows.checks.values import require_finite
-from tfflows.model.inputs import as_array
+from tfflows.model.inputs import FlowInputs, as_array
 
 _PARTS = ("x", "context", "sample_weight")
 
 
-class FlowData:
+class FlowData(FlowInputs):
     """The part of `Flow` that looks at all that Keras trains on.
 
     Whatever the form, Keras gets batches of x, `(x, context)` or `(x, context, weights)`; where
-    there are weights and no context, zeros take its place, since Keras drops weights otherwise. It
-    knows what `FlowInputs` does.
+    there are weights and no context, zeros take its place, since Keras drops weights otherwise.
     """
 
     def check_data(self, x, y=None, sample_weight=None):
