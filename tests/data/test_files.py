@@ -253,6 +253,7 @@ def test_bad_images_are_named(tmp_path):
         (images(16, 32, 3), r"007.png' has the shape \(16, 32, 3\): expected \(32, 32, 3\)"),
         (images(32, 32), r"007.png' has the shape \(32, 32, 1\): expected \(32, 32, 3\)"),
         (images(32, 32, 4), "007.png' has the mode 'RGBA': expected 'L' or 'RGB'"),
+        (np.zeros((32, 32), "uint16"), "007.png' has the mode I;16: expected 8 bits"),
     ):
         Image.fromarray(image).save(folder / "007.png")
         with pytest.raises(ValueError, match=message):
