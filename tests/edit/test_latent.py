@@ -418,6 +418,13 @@ def test_inpainting_under_a_context():
 
 
 @pytest.mark.slow
+def test_inpainting_says_how_far_it_is():
+    done, flow = [], glow()
+    found = edit.inpaint(flow, pixels(1), hole(), 12, seed=0, progress=done.append)
+    assert done == [10, 12]
+    np.testing.assert_array_equal(found, edit.inpaint(flow, pixels(1), hole(), 12, seed=0))
+
+
 def test_inpainting_is_traced_once(monkeypatch):
     calls = []
     call = ConvNetwork.call

@@ -111,16 +111,30 @@ def output_of(given: str | None, default: str) -> Path:
     return output
 
 
-def images_of(files: list[str], flow):
-    """uint8 images `[n, *event_shape]` of files, with as many bits as the flow has.
+def pictures_of(files: list[str]) -> list:
+    """Image files, decoded, but not yet of a flow's size: what is wrong with them is known early.
 
     Raises:
-        ValueError: for another size or mode, or a file that cannot be read.
+        ValueError: for a file that cannot be read, or has another kind of pixels than 8 bits.
+        ImportError: without Pillow.
     """
-    from tfflows.data import reduce_bits
-    from tfflows.data.images import read_images
+    from tfflows.data.images import open_image
 
-    images, _ = read_images([Path(f) for f in files], skip_corrupt=False, shape=flow.event_shape)
+    pictures = []
+    for file in files:
+        with open_image(Path(file)) as image:
+            pictures.append(image.copy())
+    return pictures
+
+
+def images_of(pictures: list, flow):
+    """uint8 images `[n, *event_shape]` of pictures, cut and scaled, with the flow's bits."""
+    import numpy as np
+
+    from tfflows.data import reduce_bits
+    from tfflows.data.images import fit_image
+
+    images = np.stack([fit_image(picture, flow.event_shape) for picture in pictures])
     return reduce_bits(images, flow.num_bits or 8)
 
 
