@@ -417,7 +417,6 @@ def test_inpainting_under_a_context():
     assert np.abs(one - two).max() > 1e-3
 
 
-@pytest.mark.slow
 def test_inpainting_says_how_far_it_is():
     done, flow = [], glow()
     found = edit.inpaint(flow, pixels(1), hole(), 12, seed=0, progress=done.append)
@@ -425,6 +424,7 @@ def test_inpainting_says_how_far_it_is():
     np.testing.assert_array_equal(found, edit.inpaint(flow, pixels(1), hole(), 12, seed=0))
 
 
+@pytest.mark.slow
 def test_inpainting_is_traced_once(monkeypatch):
     calls = []
     call = ConvNetwork.call
