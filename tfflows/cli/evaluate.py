@@ -35,7 +35,7 @@ def _takes_draws(sub):
 
 
 def _evaluate(arguments):
-    if not set("*?[") & set(arguments.name):
+    if arguments.name.endswith(".keras") or not set("*?[") & set(arguments.name):
         for line in _report(arguments, arguments.name):
             print(line, flush=True)
         return 0

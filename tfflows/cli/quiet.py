@@ -10,7 +10,10 @@ LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # A process of its own, so that the last words of one that dies while it imports are not lost.
 _FILTER = """
 import re, sys
-log = re.compile(rb"[IW][0-9]{4} |WARNING: All log messages before absl")
+log = re.compile(
+    rb"[IW][0-9]{4} |[0-9-]{10} [0-9:.]+: [IW] |WARNING: All log messages before absl"
+    rb"|.*Unable to register cu(FFT|DNN|BLAS) factory"  # an error by its level alone
+)
 sys.stderr.buffer.writelines(line for line in sys.stdin.buffer if not log.match(line))
 """
 
