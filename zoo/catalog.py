@@ -57,7 +57,9 @@ def folder_of(name: str) -> Path:
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        raise ValueError(f"There is no zoo entry {name!r}: {hint}known are {names()}.")
+        raise ValueError(
+            f"There is no zoo entry {name!r}: {hint}zoo.list() names all {len(names())}."
+        )
     return _registered.get(name, MODELS / name)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
+import uuid
 from pathlib import Path
 
 from zoo.catalog import config, folder_of, metadata, names
@@ -84,21 +86,45 @@ def pretrained_weights(name: str) -> Path:
             "to a folder that has them as NAME/model.weights.h5, or TFFLOWS_ZOO_URL to the address "
             "of such a folder."
         )
+    path = _cache() / f"{name}-{sha256[:16]}.weights.h5"
+    if not path.is_file() or sha256_of(path) != sha256:
+        _download(f"{url.rstrip('/')}/{name}/{WEIGHTS}", path, sha256)
+    return path
+
+
+def _cache() -> Path:
+    """The folder of downloaded weights, where Keras keeps its own downloads."""
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    if not os.access(home, os.W_OK):
+        home = Path(tempfile.gettempdir()) / ".keras"
+    return home / "tfflows"
+
+
+def _download(address: str, path: Path, sha256: str) -> None:
+    """Download a file under a name of its own, and rename it once it is the right one.
+
+    So whoever else downloads it at the same time, or reads it, has a whole file in every moment.
+
+    Raises:
+        FileNotFoundError: if it cannot be had.
+        ValueError: if it is not the one that was published.
+    """
     import keras
 
-    address = f"{url.rstrip('/')}/{name}/{WEIGHTS}"
+    unfinished = path.with_name(f"unfinished.{uuid.uuid4().hex}.{path.name}")
+    folder, subfolder = path.parent.parent, path.parent.name
     try:
-        path = keras.utils.get_file(
-            f"{name}-{sha256[:16]}.weights.h5", address, cache_subdir="tfflows"
+        keras.utils.get_file(
+            unfinished.name, address, cache_dir=str(folder), cache_subdir=subfolder
         )
+        check_sha256(unfinished, sha256)
+        unfinished.replace(path)
+    except ValueError:
+        raise
     except Exception as error:  # what Keras raises for every failed download
         raise FileNotFoundError(f"The weights cannot be had from {address}: {error}.") from error
-    try:
-        check_sha256(path, sha256)
-    except ValueError:
-        Path(path).unlink()  # the next call downloads anew
-        raise
-    return Path(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def check_sha256(path: Path, expected: str) -> None:

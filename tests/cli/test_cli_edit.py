@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 import tfflows
+import zoo
 from tfflows import edit
 from tfflows.cli import main
+from zoo import catalog
 
 SHAPE = (8, 8, 3)
 VERBS = ("interpolate", "edit", "reconstruct", "inpaint", "neighbours")
@@ -43,6 +45,11 @@ def made(tmp_path_factory):
         pixels = rng.integers(0, 256, shape).astype("uint8")
         Image.fromarray(pixels).save(folder / f"{name}.png")
     (folder / "broken.png").write_text("no image")
+    Image.fromarray(np.full([8, 8], 40000, "uint16")).save(folder / "deep.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the right side is at the top
+    wide = Image.fromarray(np.full([24, 16, 3], [200, 40, 90], "uint8"))
+    wide.save(folder / "turned.jpg", exif=exif)
     x = rng.integers(0, 32, [60, *SHAPE]).astype("uint8")
     y = rng.random([60, 2]) < 0.5
     y[0], y[1] = True, False
@@ -185,7 +192,8 @@ def test_inpaint(capsys, made):
     fillings = [edit.inpaint(glow(), x, mask, 4, temperature=0.5, seed=s) for s in (6, 7)]
     images = np.stack([x, known, *fillings], axis=1)
     labels = ["image", "known", "filled 1", "filled 2"]
-    check_picture(capsys, made, "glow_inpaint.png", images, labels)
+    printed = check_picture(capsys, made, "glow_inpaint.png", images, labels)
+    assert "8/8" in printed
 
 
 @pytest.mark.parametrize(
@@ -221,24 +229,67 @@ def test_neighbours(capsys, made, name):
     assert f"{of_samples:.2f} of 4 samples, {of_test:.2f} of 4 test images" in printed
 
 
-@pytest.mark.parametrize(
-    ("file", "message"),
-    [
-        ("grey", r"has the shape (8, 8, 1): expected (8, 8, 3)"),
-        ("small", r"has the shape (4, 8, 3): expected (8, 8, 3)"),
-        ("broken", "cannot be read"),
-        ("missing", "cannot be read"),
-    ],
-)
+@pytest.mark.parametrize("file", ["broken", "missing", "deep"])
 @pytest.mark.parametrize("verb", ["interpolate", "edit", "reconstruct", "inpaint"])
-def test_bad_image_files(capsys, verb, file, message):
-    options = {
-        "edit": ["--data", "faces.npz", "--attribute", "Hat"],
-        "inpaint": ["--box", "0,0,2,2"],
-    }
-    command = [verb, "glow.keras", "a.png", f"{file}.png", *options.get(verb, [])]
-    line = error_of(capsys, *command)
-    assert message in line and f"{file}.png" in line
+def test_bad_image_files_are_refused_before_the_flow_is_loaded(capsys, verb, file):
+    options = {"edit": ["--attribute", "Hat"], "inpaint": ["--box", "0,0,2,2"]}
+    line = error_of(capsys, verb, "none.keras", "a.png", f"{file}.png", *options.get(verb, []))
+    assert "the mode I" in line if file == "deep" else "cannot be read" in line
+    assert f"{file}.png" in line
+
+
+def test_images_of_any_size_and_mode(capsys, made):
+    assert main(["reconstruct", "glow.keras", "turned.jpg", "grey.png", "small.png"]) == 0
+    wide = Image.open("turned.jpg").transpose(Image.Transpose.ROTATE_270)
+    turned = np.asarray(wide)[4:12].reshape(8, 1, 8, 3, 3).mean((1, 3))  # its middle, averaged
+    grey = np.repeat(np.asarray(Image.open("grey.png"))[..., None], 3, axis=2)
+    small = np.asarray(Image.open("small.png"))[:, 2:6].repeat(2, axis=0).repeat(2, axis=1)
+    x = np.stack([np.rint(turned).astype(int), grey, small]) >> 3
+    made_of = [edit.reconstruct(glow(), x, levels, 0.0) for levels in (1, 2)]
+    labels = ["image", "1 of 2 levels", "2 of 2 levels"]
+    images = np.stack([x, *made_of], axis=1)
+    check_picture(capsys, made, "glow_reconstruct.png", images, labels)
+
+
+@pytest.fixture
+def entry(monkeypatch, made):
+    """The flow as an entry "faces", whose zoo has the direction of one attribute."""
+    direction = np.random.default_rng(4).normal(size=192).astype("float32")
+    monkeypatch.setattr(catalog, "_registered", {"faces": made})
+    monkeypatch.setattr(zoo, "load", lambda name: glow())
+    monkeypatch.setattr(zoo, "directions", lambda name: {"Smiling": direction})
+    return direction
+
+
+def test_edit_with_the_direction_of_the_zoo(capsys, made, entry):
+    command = ["edit", "faces", "a.png", "--steps", "3", "--strength", "2"]
+    assert main([*command, "--attribute", "Smiling"]) == 0
+    x = pixels("a")
+    edited = edit.manipulate(glow(), x, entry, [-2.0, 0, 2.0])
+    images = np.concatenate([x[:, None], edited], axis=1)
+    labels = ["image", "Smiling -2", "Smiling +0", "Smiling +2"]
+    printed = check_picture(capsys, made, "faces_edit.png", images, labels)
+    # How far each of them leaves the 32 values of a pixel.
+    lines = printed.splitlines()[1:]
+    for strength, moved in (("-2", edited[0, 0]), ("+2", edited[0, 2])):
+        low, high = -np.min(moved), np.max(moved) - 32
+        share = np.mean((moved < 0) | (moved > 32))
+        expected = f"Smiling {strength}: {share:.1%} of the values leave the range of the pixels, 0"
+        (line,) = [line for line in lines if line.startswith(expected)]
+        assert f" 32, by up to {max(low, high):.3g};" in line and share > 0
+    assert not any("Smiling +0" in line for line in lines)
+    line = error_of(capsys, *command, "--attribute", "Hat")
+    assert "no direction of 'Hat' for faces, only of Smiling: give --data" in line
+
+
+def test_edit_with_data_in_place_of_the_zoos_direction(capsys, made, entry):
+    command = ["edit", "faces", "a.png", "--attribute", "Smiling", "--steps", "1"]
+    assert main([*command, "--data", "faces.npz", "-o", "out.png"]) == 0
+    x, y = tfflows.data.load("faces.npz", num_bits=5).train
+    direction = edit.attribute_direction(glow(), x, y[:, 0])
+    edited = edit.manipulate(glow(), pixels("a"), direction, [-1.0])
+    images = np.concatenate([pixels("a")[:, None], edited], axis=1)
+    check_picture(capsys, made, "out.png", images, ["image", "Smiling -1"])
 
 
 @pytest.mark.parametrize(
@@ -251,8 +302,8 @@ def test_bad_image_files(capsys, verb, file, message):
         ("edit --attribute 1 --data grey.npz", "shape (8, 8, 1), but the flow's have shape (8, 8"),
         ("edit --attribute Hat --data faces.npz --examples 1", "the values found are"),
         ("edit --attribute Hat --data faces.npz --steps 0", "--steps should be at least 1"),
-        ("edit --attribute Hat", "does not say; give --data"),
-        ("neighbours", "does not say; give --data"),
+        ("edit --attribute Hat", "no recipe.json beside it; give --data"),
+        ("neighbours", "no recipe.json beside it; give --data"),
         ("neighbours --data grey.npz", "shape (8, 8, 1), but the flow's have shape (8, 8, 3)"),
         ("neighbours --data plain.npz --k 49", "48 training images, but found 49"),
         ("neighbours --data plain.npz --n 0", "--n should be at least 1, but found 0"),

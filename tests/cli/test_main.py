@@ -134,9 +134,8 @@ def test_train_refuses_a_folder_that_cannot_be_written(capsys, made, tmp_path):
 
 @pytest.mark.parametrize("kind", ["entry", "file"])
 def test_evaluate(capsys, made, kind):
-    data = [] if kind == "entry" else ["--data", str(made / "table.npz")]
     for split, n in (("test", 30), ("validation", 30)):
-        assert main(["evaluate", name_of(made, kind), *data, "--split", split]) == 0
+        assert main(["evaluate", name_of(made, kind), "--split", split]) == 0
         line, round_trip = capsys.readouterr().out.splitlines()
         line = line.removeprefix("nll, exact: ")
         x = getattr(tfflows.data.load(made / "table.npz"), split).x
@@ -163,8 +162,6 @@ def test_evaluate_settings(capsys, made):
 
 
 def test_evaluate_refuses(capsys, made):
-    flow = name_of(made, "file")
-    assert "give --data" in error_of(capsys, "evaluate", flow)
     assert "no saved flow none.keras" in error_of(capsys, "evaluate", "none.keras", "--data", "x")
     assert "no data set 'moon' (did" in error_of(capsys, "evaluate", "tiny", "--data", "moon")
 

@@ -180,11 +180,11 @@ def test_damaged_numpy_files(tmp_path):
 
 def test_missing_files(tmp_path):
     for source in (tmp_path / "x.npy", tmp_path / "folder", "x.npz"):
-        with pytest.raises(FileNotFoundError, match="no file or folder .*: expected a .npy"):
+        with pytest.raises(FileNotFoundError, match="no file or folder .*: expected a file ending"):
             data.load(source)
-    (tmp_path / "x.csv").write_text("1,2")
-    with pytest.raises(ValueError, match="x.csv' has an unknown ending: expected .npy or .npz"):
-        data.load(tmp_path / "x.csv")
+    (tmp_path / "x.txt").write_text("1,2")
+    with pytest.raises(ValueError, match="x.txt' has an unknown ending: expected .npy, .npz, .csv"):
+        data.load(tmp_path / "x.txt")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".WEBP"])
@@ -253,6 +253,7 @@ def test_bad_images_are_named(tmp_path):
         (images(16, 32, 3), r"007.png' has the shape \(16, 32, 3\): expected \(32, 32, 3\)"),
         (images(32, 32), r"007.png' has the shape \(32, 32, 1\): expected \(32, 32, 3\)"),
         (images(32, 32, 4), "007.png' has the mode 'RGBA': expected 'L' or 'RGB'"),
+        (np.zeros((32, 32), "uint16"), "007.png' has the mode I;16: expected 8 bits"),
     ):
         Image.fromarray(image).save(folder / "007.png")
         with pytest.raises(ValueError, match=message):

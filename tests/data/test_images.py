@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tfflows import data
+from tfflows.data.images import CorruptImageError, LargeImageError, fit_image, open_image
 
 
 def save(folder, values):
@@ -80,3 +81,42 @@ def test_images_of_another_shape_are_no_corrupt_ones(tmp_path):
     Image.fromarray(np.zeros((8, 9, 3), "uint8")).save(tmp_path / "005.png")
     with pytest.raises(ValueError, match=r"005.png' .*\(8, 9, 3\): expected .*000.png' has"):
         data.load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["PPM", "TIFF", "EPS", "ICO", "TGA"])
+def test_other_formats_are_not_opened_whatever_their_name(tmp_path, kind):
+    save(tmp_path, range(10))
+    Image.fromarray(np.zeros((8, 8, 3), "uint8")).save(tmp_path / "005.png", kind)
+    with pytest.raises(
+        ValueError, match="005.png' cannot be read .*one of BMP, GIF, JPEG, PNG, WEBP"
+    ):
+        data.load(tmp_path, skip_corrupt=False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((9, 8, 3), r"\(9, 8, 3\): expected"), ((8, 8, 4), "mode 'RGBA': expected 'L' or 'RGB'")],
+)
+def test_sizes_and_modes_are_known_before_pixels_are_decoded(tmp_path, shape, message):
+    save(tmp_path, range(10))
+    Image.fromarray(np.zeros(shape, "uint8")).save(tmp_path / "005.png")
+    spoil(tmp_path / "005.png", keep=45)  # its header and no pixels
+    with pytest.raises(ValueError, match=message):
+        data.load(tmp_path)
+
+
+def test_too_many_pixels_are_not_decoded(tmp_path):
+    save(tmp_path, [0])
+    spoil(tmp_path / "000.png", keep=45)
+    too_many = "'.*000.png' has 8 x 8 pixels, more than the 63 that"
+    with pytest.raises(LargeImageError, match=too_many), open_image(tmp_path / "000.png", 63):
+        pass
+
+
+def test_damage_that_is_found_late(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16), "uint8")
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    spoil(tmp_path / "a.png", keep=100)
+    cannot = pytest.raises(CorruptImageError, match="a.png' cannot be read")
+    with cannot, open_image(tmp_path / "a.png") as image:
+        fit_image(image, (8, 8, 1))

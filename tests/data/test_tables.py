@@ -26,6 +26,7 @@ def test_protein_is_standardised_without_repeated_rows(tmp_path, rows):
     write(tmp_path, rows)
     table = data.load("protein", root=tmp_path)
     assert (table.name, table.event_shape, table.num_bits) == ("protein", (10,), None)
+    assert ",".join(table.column_names) == HEADER
     assert (len(table.train), len(table.validation), len(table.test)) == (800, 100, 100)
     np.testing.assert_allclose(table.train.x.mean(0), np.zeros(10), atol=1e-6)
     np.testing.assert_allclose(table.train.x.std(0), np.ones(10), rtol=1e-5)

@@ -417,6 +417,14 @@ def test_inpainting_under_a_context():
     assert np.abs(one - two).max() > 1e-3
 
 
+def test_inpainting_says_how_far_it_is():
+    done, flow = [], tfflows.RealNVP((3,), num_couplings=1, hidden=(4,))
+    mask = np.array([True, False, False])
+    found = edit.inpaint(flow, np.ones([1, 3]), mask, 12, seed=0, progress=done.append)
+    assert done == [10, 12]
+    np.testing.assert_array_equal(found, edit.inpaint(flow, np.ones([1, 3]), mask, 12, seed=0))
+
+
 @pytest.mark.slow
 def test_inpainting_is_traced_once(monkeypatch):
     calls = []

@@ -61,11 +61,24 @@ def python(*arguments) -> str:
 def test_help_of_the_module():
     printed = python("-m", "tfflows.cli", "--help")
     assert "usage: tfflows" in printed
-    for verb in ("list", "card", "sample", "train", "evaluate", "verify", "export"):
+    assert python("-m", "tfflows.cli", "--version") == f"tfflows {tfflows.__version__}\n"
+    for verb in (
+        "list",
+        "card",
+        "sample",
+        "init",
+        "train",
+        "evaluate",
+        "compare",
+        "verify",
+        "export",
+    ):
         assert f"\n    {verb} " in printed
 
 
-@pytest.mark.parametrize("arguments", ["--help", "sample --help", "list t*", "card tiny"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "--version", "sample --help", "list t*", "card tiny"]
+)
 def test_tensorflow_is_imported_only_when_it_must(published, arguments):
     code = """
 import sys

@@ -5,6 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tfflows.cli.quiet import import_tensorflow
+
+
+def _entry(name: str):
+    """The zoo, if it has such an entry, and TensorFlow ready for what is asked of it."""
+    import zoo
+    from zoo.catalog import folder_of
+
+    folder_of(name)
+    import_tensorflow()
+    return zoo
+
 
 def flow_of(name: str):
     """The flow of a zoo entry or of a `.keras` file.
@@ -13,12 +25,11 @@ def flow_of(name: str):
         ValueError: for an unknown entry, or a file that holds something else.
         FileNotFoundError: where there is no such file.
     """
-    import zoo
-
     if not name.endswith(".keras"):
-        return zoo.load(name)
+        return _entry(name).load(name)
     if not Path(name).is_file():
         raise FileNotFoundError(f"There is no saved flow {name}.")
+    import_tensorflow()
     import keras
 
     import tfflows.flow
@@ -37,6 +48,7 @@ def export_of(name: str, directory, version: int = 1, format: str = "savedmodel"
         ValueError: as `flow_of` does, for a version below 1, and as `tfflows.export.formats.save`.
         OSError: if that version exists, or the folder cannot be written.
     """
+    import_tensorflow()
     if format != "savedmodel":
         from tfflows import export
         from tfflows.export import formats
@@ -69,16 +81,22 @@ def image_flow_of(name: str):
 
 
 def source_of(name: str, given: str | None) -> str:
-    """The name of the data set: as given, or else the entry's own.
+    """The name of the data set: as given, or else the entry's own or that of the file's run.
 
     Raises:
-        ValueError: for a `.keras` file, which does not know its data.
+        ValueError: for a `.keras` file without the `recipe.json` of its run beside it.
     """
-    import zoo
+    if given is not None:
+        return given
+    if not name.endswith(".keras"):
+        return _entry(name).recipe(name).data
+    recipe = Path(name).with_name("recipe.json")
+    if not recipe.is_file():
+        raise ValueError(f"Which data? {name} has no recipe.json beside it; give --data.")
+    import_tensorflow()
+    from tfflows.training.recipe import Recipe
 
-    if given is None and name.endswith(".keras"):
-        raise ValueError(f"Which data? {name} does not say; give --data.")
-    return given or zoo.recipe(name).data
+    return Recipe.from_file(recipe).data
 
 
 def output_of(given: str | None, default: str) -> Path:
@@ -93,16 +111,30 @@ def output_of(given: str | None, default: str) -> Path:
     return output
 
 
-def images_of(files: list[str], flow):
-    """uint8 images `[n, *event_shape]` of files, with as many bits as the flow has.
+def pictures_of(files: list[str]) -> list:
+    """Image files, decoded, but not yet of a flow's size: what is wrong with them is known early.
 
     Raises:
-        ValueError: for another size or mode, or a file that cannot be read.
+        ValueError: for a file that cannot be read, or has another kind of pixels than 8 bits.
+        ImportError: without Pillow.
     """
-    from tfflows.data import reduce_bits
-    from tfflows.data.images import read_images
+    from tfflows.data.images import open_image
 
-    images, _ = read_images([Path(f) for f in files], skip_corrupt=False, shape=flow.event_shape)
+    pictures = []
+    for file in files:
+        with open_image(Path(file)) as image:
+            pictures.append(image.copy())
+    return pictures
+
+
+def images_of(pictures: list, flow):
+    """uint8 images `[n, *event_shape]` of pictures, cut and scaled, with the flow's bits."""
+    import numpy as np
+
+    from tfflows.data import reduce_bits
+    from tfflows.data.images import fit_image
+
+    images = np.stack([fit_image(picture, flow.event_shape) for picture in pictures])
     return reduce_bits(images, flow.num_bits or 8)
 
 

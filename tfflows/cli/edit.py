@@ -10,8 +10,10 @@ from tfflows.cli.arguments import (
     image_flow_of,
     images_of,
     output_of,
+    pictures_of,
     source_of,
 )
+from tfflows.cli.pictures import beside, save, say_range
 
 
 def add_verbs(command) -> None:
@@ -23,6 +25,10 @@ def add_verbs(command) -> None:
         sub.add_argument("-o", "--output", help=f"PNG file (default NAME_{name}.png)")
         return sub
 
+    picture = (
+        "BMP, GIF, JPEG, PNG or WebP file; the middle is cut out and scaled to the flow's size"
+    )
+
     def takes_label(sub):
         sub.add_argument("--label", type=int, help="class of the images, for a conditional flow")
 
@@ -32,14 +38,17 @@ def add_verbs(command) -> None:
         sub.add_argument("--seed", type=int, default=0, help="(default 0)")
 
     sub = verb("interpolate", _interpolate, "Draw a path between two images in latent space.")
-    sub.add_argument("images", nargs=2, metavar="IMAGE", help="file of the flow's size and mode")
+    sub.add_argument("images", nargs=2, metavar="IMAGE", help=picture)
     sub.add_argument("--steps", type=int, default=8, help="images on the path (default 8)")
     sub.add_argument("--kind", default="spherical", choices=["spherical", "linear"])
     takes_label(sub)
 
     sub = verb("edit", _edit, "Add and take away an attribute that data show.")
-    sub.add_argument("images", nargs="*", metavar="IMAGE", help="(default: held-out images)")
-    sub.add_argument("--data", help="data set with attributes (default: the entry's own)")
+    sub.add_argument(
+        "images", nargs="*", metavar="IMAGE", help=f"{picture} (default: held-out images)"
+    )
+    help_text = "data set with attributes (default: the zoo's direction, or else the entry's data)"
+    sub.add_argument("--data", help=help_text)
     sub.add_argument("--attribute", required=True, help="its name, its column, or a class label")
     help_text = "most of the mean difference that is added or taken away (default 1)"
     sub.add_argument("--strength", type=float, default=1.0, help=help_text)
@@ -50,12 +59,12 @@ def add_verbs(command) -> None:
     takes_label(sub)
 
     sub = verb("reconstruct", _reconstruct, "Draw images from their coarsest levels only.")
-    sub.add_argument("images", nargs="+", metavar="IMAGE", help="file of the flow's size and mode")
+    sub.add_argument("images", nargs="+", metavar="IMAGE", help=picture)
     takes_noise(sub, 0.0)
     takes_label(sub)
 
     sub = verb("inpaint", _inpaint, "Fill in a box that is unknown.")
-    sub.add_argument("images", nargs="+", metavar="IMAGE", help="file of the flow's size and mode")
+    sub.add_argument("images", nargs="+", metavar="IMAGE", help=picture)
     help_text = "Y0,X0,Y1,X1: rows Y0 to Y1 - 1 and columns X0 to X1 - 1"
     sub.add_argument("--box", type=box, required=True, help=help_text)
     sub.add_argument("--n", type=int, default=3, help="fillings of each image (default 3)")
@@ -72,46 +81,75 @@ def add_verbs(command) -> None:
 
 
 def _interpolate(arguments):
-    output, flow = _output_and_flow(arguments)
+    output, pictures = _files(arguments)
+    flow = image_flow_of(arguments.name)
     from tfflows import edit
 
-    a, b = images_of(arguments.images, flow)
+    a, b = images_of(pictures, flow)
     images = edit.interpolate(flow, a, b, arguments.steps, arguments.kind, arguments.label)
     labels = [f"{i / (arguments.steps - 1):.2f}" for i in range(arguments.steps)]
-    _save(arguments, output, flow, images.numpy()[None], labels)
+    save(arguments.name, output, flow, images.numpy()[None], labels)
+    say_range(flow, images.numpy()[None], labels)
 
 
 def _edit(arguments):
-    source = source_of(arguments.name, arguments.data)
-    output, flow = _output_and_flow(arguments)
+    _require_positive(arguments, "steps", "n", "examples")
+    output, pictures = _files(arguments)
+    shipped = _shipped_directions(arguments)
+    direction = shipped.get(arguments.attribute)
+    source = None
+    if direction is None or not arguments.images:
+        source = source_of(arguments.name, arguments.data)
+    flow = image_flow_of(arguments.name)
     import numpy as np
 
     from tfflows import edit
 
-    _require_positive(arguments, "steps", "n", "examples")
-    data = _data(source, flow)
-    some = slice(arguments.examples)
-    attribute = _attribute(data, arguments.attribute)[some]
-    context = data.train.y[some] if flow.is_conditional else None
-    direction = edit.attribute_direction(flow, data.train.x[some], attribute, context)
-    if arguments.images:
-        images, context = images_of(arguments.images, flow), arguments.label
+    data = None if source is None else _data(source, flow)
+    if direction is None:
+        some = slice(arguments.examples)
+        attribute = _attribute(data, arguments.attribute)[some]
+        context = data.train.y[some] if flow.is_conditional else None
+        direction = edit.attribute_direction(flow, data.train.x[some], attribute, context)
+    if pictures:
+        images, context = images_of(pictures, flow), arguments.label
     else:
         images = data.test.x[: arguments.n]
         context = data.test.y[: arguments.n] if flow.is_conditional else None
     strengths = np.linspace(-arguments.strength, arguments.strength, arguments.steps)
-    edited = edit.manipulate(flow, images, direction, strengths, context)
-    labels = ["image", *(f"{arguments.attribute} {strength:+.2g}" for strength in strengths)]
-    _save(arguments, output, flow, _beside(images, edited, flow), labels)
+    edited = edit.manipulate(flow, images, direction, strengths, context).numpy()
+    labels = [f"{arguments.attribute} {strength:+.2g}" for strength in strengths]
+    save(arguments.name, output, flow, beside(images, edited, flow), ["image", *labels])
+    say_range(flow, edited, labels)
+
+
+def _shipped_directions(arguments) -> dict:
+    """Directions of attributes that the zoo has for an entry, where no data are given.
+
+    Raises:
+        ValueError: for an attribute that they lack.
+    """
+    if arguments.data is not None or arguments.name.endswith(".keras"):
+        return {}
+    import zoo
+
+    found = zoo.directions(arguments.name)
+    if found and arguments.attribute not in found:
+        raise ValueError(
+            f"The zoo has no direction of {arguments.attribute!r} for {arguments.name}, only of "
+            f"{', '.join(found)}: give --data, which shows it."
+        )
+    return found
 
 
 def _reconstruct(arguments):
-    output, flow = _output_and_flow(arguments)
+    output, pictures = _files(arguments)
+    flow = image_flow_of(arguments.name)
     import numpy as np
 
     from tfflows import edit
 
-    images = images_of(arguments.images, flow)
+    images = images_of(pictures, flow)
     levels = len(edit.multiscale_of(flow).part_shapes)
     options = {
         "temperature": arguments.temperature,
@@ -119,17 +157,21 @@ def _reconstruct(arguments):
         "context": arguments.label,
     }
     made = [edit.reconstruct(flow, images, k, **options) for k in range(1, levels + 1)]
-    labels = ["image", *(f"{k} of {levels} levels" for k in range(1, levels + 1))]
-    _save(arguments, output, flow, _beside(images, np.stack(made, axis=1), flow), labels)
+    made = np.stack(made, axis=1)
+    labels = [f"{k} of {levels} levels" for k in range(1, levels + 1)]
+    save(arguments.name, output, flow, beside(images, made, flow), ["image", *labels])
+    say_range(flow, made, labels)
 
 
 def _inpaint(arguments):
-    output, flow = _output_and_flow(arguments)
+    output, pictures = _files(arguments)
+    flow = image_flow_of(arguments.name)
+    import keras
     import numpy as np
 
     from tfflows import edit
 
-    images = images_of(arguments.images, flow)
+    images = images_of(pictures, flow)
     y0, x0, y1, x1 = arguments.box
     height, width, _ = flow.event_shape
     if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
@@ -140,6 +182,7 @@ def _inpaint(arguments):
     _require_positive(arguments, "n")
     mask = np.zeros([height, width], bool)
     mask[y0:y1, x0:x1] = True
+    bar = keras.utils.Progbar(arguments.n * arguments.steps, unit_name="step")
     made = [np.where(mask[..., None], 2 ** (flow.num_bits or 8) // 2, images)]
     for i in range(arguments.n):
         made.append(
@@ -151,15 +194,17 @@ def _inpaint(arguments):
                 temperature=arguments.temperature,
                 seed=arguments.seed + i,
                 context=arguments.label,
+                progress=lambda done, i=i: bar.update(i * arguments.steps + done),
             )
         )
     labels = ["image", "known", *(f"filled {i + 1}" for i in range(arguments.n))]
-    _save(arguments, output, flow, _beside(images, np.stack(made, axis=1), flow), labels)
+    save(arguments.name, output, flow, beside(images, np.stack(made, axis=1), flow), labels)
 
 
 def _neighbours(arguments):
+    output, _ = _files(arguments)
     source = source_of(arguments.name, arguments.data)
-    output, flow = _output_and_flow(arguments)
+    flow = image_flow_of(arguments.name)
     import numpy as np
 
     from tfflows import edit
@@ -177,7 +222,7 @@ def _neighbours(arguments):
     index, distance = edit.nearest_neighbours(both, data.train.x, arguments.k)
     neighbours = data.train.x[index[: arguments.n]]
     labels = ["sample", *(f"nearest {i + 1}" for i in range(arguments.k))]
-    _save(arguments, output, flow, _beside(samples, neighbours, flow), labels)
+    save(arguments.name, output, flow, beside(samples, neighbours, flow), labels)
     root_mean_square = distance[:, 0] / np.sqrt(samples[0].size)
     print(
         "Root mean square difference of the pixels to the nearest of "
@@ -187,10 +232,10 @@ def _neighbours(arguments):
     )
 
 
-def _output_and_flow(arguments):
-    """The path to write, which is looked at first, and the flow."""
+def _files(arguments):
+    """The path to write and the pictures to read, both looked at before a flow is loaded."""
     default = f"{Path(arguments.name).stem}_{arguments.run.__name__[1:]}.png"
-    return output_of(arguments.output, default), image_flow_of(arguments.name)
+    return output_of(arguments.output, default), pictures_of(getattr(arguments, "images", []))
 
 
 def _require_positive(arguments, *options):
@@ -230,20 +275,3 @@ def _attribute(data, name: str):
     raise ValueError(
         f"The data set {data.name} has no attribute {name!r}{hint}: its {kind} are {known}."
     )
-
-
-def _beside(images, others, flow):
-    """Rows of an image `[h, w, c]` and what was made of it `[k, h, w, c]`, as pixels."""
-    import numpy as np
-
-    from tfflows.distributions.dequantization import quantize
-
-    others = quantize(others, flow.num_bits or 8)
-    return np.concatenate([images[:, None], others], axis=1)
-
-
-def _save(arguments, output, flow, images, labels):
-    from tfflows import plots
-
-    plots.save_rows(output, images, num_bits=flow.num_bits or 8, column_labels=labels)
-    print(f"Picture of {arguments.name}: {output.resolve()}")

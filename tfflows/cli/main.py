@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
 
-from tfflows.cli import edit, serve
-from tfflows.cli.arguments import export_of, flow_of, output_of, source_of, temperatures
+import tfflows
+from tfflows.cli import edit, evaluate, sample, serve, train
+from tfflows.cli.arguments import export_of
+from tfflows.cli.quiet import import_tensorflow
 
 _DESCRIPTION = "Normalizing flows: sample, edit, train, measure, export and serve."
 
@@ -16,8 +16,6 @@ _DESCRIPTION = "Normalizing flows: sample, edit, train, measure, export and serv
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 good, 1 failed, 2 wrong usage."""
     arguments = _parser().parse_args(argv)
-    # TensorFlow's start-up lines tell a user nothing.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return arguments.run(arguments) or 0
     except (ValueError, OSError, ImportError) as error:
@@ -30,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tfflows", description=_DESCRIPTION)
+    version = f"tfflows {tfflows.__version__}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name, run, summary):
@@ -43,42 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("card", _card, "Print the card of a zoo entry.")
     sub.add_argument("name")
 
-    sub = command("sample", _sample, "Draw samples into a PNG picture.")
-    sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
-    sub.add_argument("--n", type=int, help="number of samples (default 100, or 2000 points)")
-    help_text = "factor on z (default 1), or one a level with commas, coarsest first"
-    sub.add_argument("--temperature", type=temperatures, default=1.0, help=help_text)
-    sub.add_argument("--seed", type=int, default=0, help="(default 0)")
-    sub.add_argument("--label", type=int, help="class of the samples of a conditional entry")
-    sub.add_argument("-o", "--output", help="PNG file (default NAME.png)")
-
+    sample.add_verb(command)
     edit.add_verbs(command)
 
-    sub = command("train", _train, "Train a recipe, or a zoo entry's recipe anew; resumes.")
-    sub.add_argument("recipe", metavar="RECIPE-or-NAME", help="JSON file or zoo entry")
-    sub.add_argument("--data", help="another data set: a name, a path, or tfds:NAME")
-    sub.add_argument("--epochs", type=int, help="instead of the recipe's")
-    sub.add_argument("--output", help="folder of the run (default runs/NAME)")
-    sub.add_argument(
-        "--strategy",
-        default="auto",
-        choices=["auto", "one_device", "mirrored", "multi_worker"],
-        help="where to train: one device, all GPUs, or the workers of TF_CONFIG (default auto)",
-    )
-    help_text = "all workers, the same on each, in place of TF_CONFIG"
-    sub.add_argument("--workers", metavar="HOST:PORT,...", help=help_text)
-    sub.add_argument("--index", type=int, default=0, help="of this worker, from 0, the chief")
-
-    sub = command("evaluate", _evaluate, "Measure a flow on held-out data.")
-    sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
-    sub.add_argument("--data", help="data set (default: the entry's own)")
-    sub.add_argument("--split", default="test", choices=["train", "validation", "test"])
-    sub.add_argument("--draws", type=int, default=1, help="dequantisation draws per image")
-    help_text = "draws per image for the importance-weighted bound (default 16)"
-    sub.add_argument("--num-samples", type=int, default=16, help=help_text)
-    help_text = "random examples for all figures but the likelihood (default 256)"
-    sub.add_argument("--examples", type=int, default=256, help=help_text)
-    sub.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
+    train.add_verbs(command)
+    evaluate.add_verbs(command)
 
     sub = command("verify", _verify, "Check that entries compute what was published.")
     sub.add_argument("names", nargs="*", help="zoo entries (default: all)")
@@ -103,7 +72,10 @@ def _list(arguments):
 
     names = zoo.list(arguments.pattern)
     if not names:
-        raise ValueError(f"No zoo entry matches {arguments.pattern!r}; known are {zoo.list()}.")
+        raise ValueError(
+            f"No zoo entry matches {arguments.pattern!r}: `tfflows list` names all "
+            f"{len(zoo.list())}."
+        )
     for name in names:
         facts = zoo.metadata(name)
         if "weights" not in facts:
@@ -122,63 +94,8 @@ def _card(arguments):
     print(zoo.card(arguments.name))
 
 
-def _sample(arguments):
-    output = output_of(arguments.output, f"{Path(arguments.name).stem}.png")
-    flow = flow_of(arguments.name)
-    from tfflows import plots
-
-    plots.save_samples(
-        flow,
-        output,
-        n=arguments.n,
-        temperature=arguments.temperature,
-        seed=arguments.seed,
-        context=arguments.label,
-    )
-    print(f"Samples of {arguments.name}: {output.resolve()}")
-
-
-def _train(arguments):
-    import zoo
-    from tfflows import training
-
-    if arguments.workers:
-        training.set_workers(arguments.workers.split(","), arguments.index)
-    # Collective operations must be set up before any other.
-    strategy = training.strategy(arguments.strategy)
-    name = arguments.recipe
-    is_file = name.endswith(".json")
-    from tfflows.training.recipe import Recipe
-
-    recipe = Recipe.from_file(name) if is_file else zoo.recipe(name)
-    changes = {"data": arguments.data, "epochs": arguments.epochs}
-    recipe = recipe.replace(**{k: v for k, v in changes.items() if v is not None})
-    folder = Path(arguments.output or Path("runs") / Path(name).stem)
-    flow = training.train(recipe, folder, strategy=strategy)
-    if training.is_chief(strategy):
-        path = folder / "flow.keras"
-        flow.save(path)
-        print(f"The trained flow: {path.resolve()}")
-
-
-def _evaluate(arguments):
-    source = source_of(arguments.name, arguments.data)
-    flow = flow_of(arguments.name)
-    from tfflows import data, evaluate
-
-    for line in evaluate.report(
-        flow,
-        data.load(source, num_bits=flow.num_bits or 8),
-        arguments.split,
-        arguments.draws,
-        arguments.num_samples,
-        arguments.examples,
-        arguments.seed,
-    ):
-        print(line, flush=True)
-
-
 def _verify(arguments):
+    import_tensorflow()
     import zoo
 
     results = [zoo.verify(name) for name in arguments.names or zoo.list(pretrained=True)]

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tfflows.cli.arguments import export_of
+from tfflows.cli.quiet import import_tensorflow
 
 
 def add_verb(command) -> None:
@@ -18,6 +19,7 @@ def add_verb(command) -> None:
 
 
 def _serve(arguments):
+    import_tensorflow()
     import absl.logging
 
     from tfflows.serving import app

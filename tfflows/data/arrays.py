@@ -51,6 +51,7 @@ def make_dataset(
     num_bits: int,
     seed: int = 0,
     attribute_names: Sequence[str] | None = None,
+    column_names: Sequence[str] | None = None,
 ) -> Dataset:
     """Check and convert arrays, and draw the splits that are missing from "train".
 
@@ -67,6 +68,7 @@ def make_dataset(
         num_bits: bits that images have.
         seed: seed of the drawn splits.
         attribute_names: names of the `k` attributes, if they have any.
+        column_names: names of the `D` columns of vectors, if they have any.
 
     Raises:
         ValueError: for any array that is not as above.
@@ -108,6 +110,7 @@ def make_dataset(
         description=f"{description} Split: {sizes}{drawn}.",
         num_bits=num_bits if train.x.dtype == np.uint8 else None,
         attribute_names=names,
+        column_names=None if column_names is None else tuple(column_names),
         **done,
     )
 

@@ -50,6 +50,7 @@ class Dataset:
         num_bits: bits per pixel of images, whose values lie in `[0, 2**num_bits)`; `None` for
             float vectors.
         attribute_names: names of the columns of `y`, where those are known.
+        column_names: names of the columns of tables, where those are known.
 
     Example:
         >>> import tfflows.data as data
@@ -65,6 +66,7 @@ class Dataset:
     test: Split = field(repr=False)
     num_bits: int | None
     attribute_names: tuple[str, ...] | None = field(default=None, repr=False)
+    column_names: tuple[str, ...] | None = field(default=None, repr=False)
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -10,6 +10,10 @@ from tfflows.data import celeba, small_images, tables, toy
 from tfflows.data.arrays import check_num_bits, make_dataset
 from tfflows.data.dataset import Dataset
 from tfflows.data.files import read_folder, read_numpy, read_tfds
+from tfflows.data.table_files import read_table
+
+_TABLES = (".csv", ".parquet")
+_ENDINGS = (".npy", ".npz", *_TABLES)
 
 
 def names() -> list[str]:
@@ -52,12 +56,15 @@ def load(
       authors in `root`. Of the last two, arrays `power.npz` and `bsds300.npz` come first.
     - `tfds:NAME`, images of TensorFlow Datasets, which keeps its files in `root` if that is
       given.
-    - `foo`, for `foo.npy`, `foo.npz` or a folder `foo` of images in `root`.
+    - `foo`, for `foo.npy`, `foo.npz`, `foo.csv`, `foo.parquet` or a folder `foo` of images in
+      `root`.
     - a path to a `.npy` or `.npz` file: float vectors `[n, D]`, or integer images
       `[n, height, width]` or `[n, height, width, channels]` that have `num_bits` bits. A `.npz`
       has the keys `x` (and `y`), or `train`, `validation` (or `val`) and `test` (and `y_train`,
       ...), or `x_train` and `x_test` (and `y_train` and `y_test`), where `y` is integer labels
       `[n]` or boolean attributes `[n, k]`, whose names `attribute_names` may give.
+    - a path to a `.csv` file, a finite number in each row and column, with commas between them and
+      the columns' names in the first row or not; or to a `.parquet` file of such columns.
     - a path to a folder of 8-bit images, all of one size and mode (grey or RGB). Folders train,
       validation and test in it are its splits. If every image lies in a folder of the next
       level, those folders are the classes, numbered in sorted order.
@@ -84,7 +91,8 @@ def load(
         ValueError: for an unknown name, or data that is not as above.
         FileNotFoundError: for a path or a `root` that does not exist, or data that are not
             there where `download` is off.
-        ImportError: for `tfds:NAME` without tensorflow_datasets, or images without Pillow.
+        ImportError: for `tfds:NAME` without tensorflow_datasets, images without Pillow, or
+            Parquet without pandas.
 
     Example:
         >>> import tfflows.data as data
@@ -114,6 +122,8 @@ def load(
     path = _find(source, folder)
     if path.is_dir():
         return read_folder(path, num_bits, seed, skip_corrupt)
+    if path.suffix in _TABLES:
+        return read_table(path, num_bits, seed)
     return read_numpy(path, num_bits, seed)
 
 
@@ -126,16 +136,17 @@ def _data_folder(root: str | os.PathLike | None) -> Path | None:
 
 
 def _find(source: str, folder: Path | None) -> Path:
-    candidates = [folder / f"{source}{end}" for end in (".npy", ".npz", "")] if folder else []
+    candidates = [folder / f"{source}{end}" for end in (*_ENDINGS, "")] if folder else []
     for path in [*candidates, Path(source)]:
-        if path.is_dir() or (path.is_file() and path.suffix in (".npy", ".npz")):
+        if path.is_dir() or (path.is_file() and path.suffix in _ENDINGS):
             return path
+    kinds = ", ".join(_ENDINGS[:-1]) + f" or {_ENDINGS[-1]}"
     if Path(source).is_file():
-        raise ValueError(f"File {source!r} has an unknown ending: expected .npy or .npz.")
+        raise ValueError(f"File {source!r} has an unknown ending: expected {kinds}.")
     if Path(source).name != source or Path(source).suffix:
         raise FileNotFoundError(
-            f"There is no file or folder {source!r}: expected a .npy or .npz file or a folder of "
-            f"images."
+            f"There is no file or folder {source!r}: expected a file ending in {kinds}, or a "
+            "folder of images."
         )
     near = difflib.get_close_matches(source, names(), n=3)
     hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""

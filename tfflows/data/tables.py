@@ -16,6 +16,15 @@ POWER = (
     "Date;Time;Global_active_power;Global_reactive_power;Voltage;Global_intensity;"
     "Sub_metering_1;Sub_metering_2;Sub_metering_3"
 )
+# What is kept of POWER.
+_POWER_COLUMNS = (
+    "Global_active_power",
+    "Voltage",
+    "Sub_metering_1",
+    "Sub_metering_2",
+    "Sub_metering_3",
+    "minute",
+)
 # What each sensor of POWER resolves: kilowatts, volts and three times watt-hours.
 _RESOLUTION = (0.001, 0.01, 1.0, 1.0, 1.0)
 _WHOLE = PROTEIN.index("F8")  # the only column of whole numbers
@@ -69,6 +78,7 @@ def read_protein(folder: Path | None) -> Dataset:
         "on the whole numbers of F8, standardised.",
         {split: (part, None) for split, part in zip(SPLITS, parts, strict=True)},
         num_bits=8,
+        column_names=PROTEIN,
     )
 
 
@@ -112,7 +122,7 @@ def read_power(folder: Path | None) -> Dataset:
     x = (x - seen.mean(0)) / seen.std(0)
     parts = np.split(x, [len(x) - test - validation, len(x) - test])
     splits = {split: (part, None) for split, part in zip(SPLITS, parts, strict=True)}
-    return make_dataset("power", about, splits, num_bits=8)
+    return make_dataset("power", about, splits, num_bits=8, column_names=_POWER_COLUMNS)
 
 
 def _minutes(file: Path) -> np.ndarray:

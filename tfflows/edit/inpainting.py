@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,6 +14,7 @@ from tfflows.random.seeds import stateless_seed
 # Factors on an example's step size after a step that was taken, and after one that was not.
 _GROW, _SHRINK = 1.2, 0.6
 _START_FACTORS = (0.75, 0.5, 0.25, 0.0)
+_STEPS_A_CALL = 10
 
 
 def inpaint(
@@ -23,6 +26,7 @@ def inpaint(
     temperature: float = 1.0,
     seed=None,
     context=None,
+    progress: Callable[[int], None] | None = None,
 ) -> tf.Tensor:
     """Find unknown pixels that are likely given the known ones.
 
@@ -55,6 +59,7 @@ def inpaint(
         temperature: T at the start; 0 for gradient ascent alone.
         seed: of the noise; see `tfflows.random.stateless_seed`.
         context: `[n, context_dim]` or labels `[n]` for a conditional flow, or one for all.
+        progress: called with the number of proposals made, after every few of them.
 
     Returns:
         `[n, *event_shape]`, continuous, its known pixels exactly those of x.
@@ -88,9 +93,15 @@ def inpaint(
     filled = tf.constant(_with_means(x.numpy(), mask.numpy()))
     z = flow.encode(filled, context)  # says what is wrong with x or the context, if anything
     context = flow.layer_context(context, filled)
-    settings = [tf.constant(value, x.dtype) for value in (num_steps, step_size, temperature)]
+    settings = [tf.constant(value, x.dtype) for value in (num_steps, temperature)]
     start = _most_likely_start(flow, filled, z, mask, context)
-    return _anneal(flow, start, mask, context, *settings, stateless_seed(seed))
+    state = _start_state(flow, start, step_size, stateless_seed(seed))
+    for first in range(0, num_steps, _STEPS_A_CALL):
+        done = min(first + _STEPS_A_CALL, num_steps)
+        state = _anneal(flow, state, tf.constant(done, x.dtype), mask, context, *settings)
+        if progress is not None:
+            progress(done)
+    return state[2]
 
 
 def _most_likely_start(flow, filled, z, mask, context):
@@ -105,9 +116,18 @@ def _most_likely_start(flow, filled, z, mask, context):
     return best
 
 
+def _start_state(flow, x, step_size, seed):
+    """What a step hands on: its number, what is proposed, what was taken, step sizes, seed."""
+    n = len(x)
+    zeros = tf.zeros([n, *flow.transform.latent_shape], x.dtype)
+    nothing = tf.fill([n], tf.constant(-np.inf, x.dtype))  # so that the start is taken
+    sizes = tf.fill([n], tf.constant(step_size, x.dtype))
+    return tf.zeros([], x.dtype), x, x, nothing, zeros, zeros, sizes, seed
+
+
 @tf.function(autograph=False, reduce_retracing=True)
-def _anneal(flow, x, mask, context, num_steps, step_size, temperature, seed):
-    """`num_steps` proposals, traced once for a flow and a shape of x."""
+def _anneal(flow, state, last, mask, context, num_steps, temperature):
+    """Steps up to the number `last`, traced once for a flow and a shape of x."""
 
     def step(i, proposed, x, log_prob, z, direction, size, seed):
         """Take or leave what was proposed, and make the next proposal."""
@@ -129,11 +149,7 @@ def _anneal(flow, x, mask, context, num_steps, step_size, temperature, seed):
         proposed = _decoded(flow, z_proposed, x, mask, context)
         return i + 1, proposed, x, log_prob, z, direction, size, seed
 
-    n = tf.shape(x)[0]
-    zeros = tf.zeros([n, *flow.transform.latent_shape], x.dtype)
-    nothing = tf.fill([n], tf.constant(-np.inf, x.dtype))  # so that the start is taken
-    state = (tf.zeros([], x.dtype), x, x, nothing, zeros, zeros, tf.fill([n], step_size), seed)
-    return tf.while_loop(lambda i, *_: i <= num_steps, step, state)[2]
+    return tf.while_loop(lambda i, *_: i <= last, step, state)
 
 
 def _log_prob_and_z(flow, x, context):
