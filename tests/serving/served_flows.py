@@ -33,7 +33,7 @@ def inputs_of(flow, n, seed=0):
 
 
 class Served:
-    """A flow, its exported model, and a client of the server that has it."""
+    """A flow, its exported model, and a client of the server that has it alone."""
 
     def __init__(self, name, folder):
         self.flow = FLOWS[name]()
@@ -49,30 +49,33 @@ class Served:
             texts["attributes.json"] = json.dumps(ATTRIBUTES)
         self.path = export.save(self.flow, folder / name / "2", texts, held_out)
         self.model = ServedModel(self.path)
-        self._listener = app.listen(0)
-        self.client = Client(self._listener.getsockname()[1])
-        self._server = app.server_of(self.model)
-        sockets = {"sockets": [self._listener]}
-        self._thread = threading.Thread(target=self._server.run, kwargs=sockets, daemon=True)
-        self._thread.start()
-        self.client.wait()
+        self.client = None
 
-    def stop(self):
-        self._server.should_exit = True
-        self._thread.join()
-        self._listener.close()
+
+@contextlib.contextmanager
+def served_together(models):
+    """A client of one server of all these models, by name."""
+    with app.listen(0) as listener:
+        client = Client(listener.getsockname()[1])
+        server = app.server_of(models)
+        sockets = {"sockets": [listener]}
+        thread = threading.Thread(target=server.run, kwargs=sockets, daemon=True)
+        thread.start()
+        client.wait()
+        yield client
+        server.should_exit = True
+        thread.join()
 
 
 @contextlib.contextmanager
 def each_served_once(tmp_path_factory):
     """A function of a flow's name to it served, the same one at each call."""
-    started = []
+    with contextlib.ExitStack() as servers:
 
-    @functools.cache
-    def serve(name):
-        started.append(Served(name, tmp_path_factory.mktemp("served")))
-        return started[-1]
+        @functools.cache
+        def serve(name):
+            found = Served(name, tmp_path_factory.mktemp("served"))
+            found.client = servers.enter_context(served_together({name: found.model}))
+            return found
 
-    yield serve
-    for server in started:
-        server.stop()
+        yield serve

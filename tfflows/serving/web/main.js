@@ -1,6 +1,6 @@
 // The page: draws samples, and looks at one image or point, drawn or the user's own.
 
-import { Model } from "./api.js";
+import { listModels, Model } from "./api.js";
 import { drawTypicality } from "./draw.js";
 import { byId, coalesced, element, tell } from "./elements.js";
 import { Images } from "./images.js";
@@ -162,8 +162,21 @@ function listen() {
   });
 }
 
+// The model that the address asks for, or the first; links to the others, if there are any.
+async function chosen() {
+  const names = (await listModels()).map(({ name }) => name);
+  const name = new URLSearchParams(location.search).get("model") ?? names[0];
+  byId("models").hidden = names.length < 2;
+  byId("models").append(...names.map((other) => element("a", {
+    href: `?model=${encodeURIComponent(other)}`,
+    textContent: other,
+    ariaCurrent: other === name ? "page" : null,
+  })));
+  return Model.load(name);
+}
+
 try {
-  model = await Model.load();
+  model = await chosen();
   prepare();
   listen();
   if (view) await draw();
