@@ -18,8 +18,10 @@ FLOWS = {
     "labels": lambda: tfflows.RealNVP(
         (2, 2, 3), num_couplings=2, hidden=(16,), num_bits=8, num_classes=3
     ),
+    "table": lambda: tfflows.RealNVP((3,), num_couplings=2, hidden=(8,)),
     "points": lambda: tfflows.RealNVP((2,), num_couplings=2, hidden=(8,)),
 }
+COLUMNS = ["height", "width", "age"]
 ATTRIBUTES = {"Bright": [0.5] * 16, "Flat_One": [-0.25] * 16}
 
 
@@ -44,6 +46,8 @@ class Served:
         held_out = self.flow.log_prob(**inputs_of(self.flow, 50, seed=3)).numpy()
         self.log_probs = sorted(map(float, held_out))
         card = {"summary": "Made up.", "held_out_log_probs": self.log_probs, "temperature": 0.7}
+        if name == "table":
+            card["columns"] = COLUMNS
         texts = {"card.json": json.dumps(card)}
         if name == "images":
             texts["attributes.json"] = json.dumps(ATTRIBUTES)

@@ -165,6 +165,7 @@ def app_of(models: dict[str, ServedModel], hosts: tuple[str, ...] = LOCAL_NAMES)
         get(f"{page_path}/facts", page.facts),
         get(f"{page_path}/attributes", page.attributes),
         post(f"{page_path}/image", page.image, image_files.MAX_BYTES),
+        post(f"{page_path}/table", page.table),
         Route("/metrics", metrics),
         Route("/docs", docs),
         Mount("/", StaticFiles(directory=PAGE, html=True)),

@@ -44,8 +44,13 @@ export class Model {
     return Object.fromEntries(outputs.map(({ name, shape, data }) => [name, rows(shape, data)]));
   }
 
-  async upload(file) {
+  async uploadImage(file) {
     return (await answered(fetch(`${this.pageUrl}/image`, { method: "POST", body: file }))).pixels;
+  }
+
+  // Rows of a CSV file, and names of their columns if there are any.
+  async uploadTable(file) {
+    return answered(fetch(`${this.pageUrl}/table`, { method: "POST", body: file }));
   }
 }
 
