@@ -144,8 +144,9 @@ export class Tables {
       return element("tr", {}, element("td", {}, button),
         ...values.map((value) => element("td", { textContent: value })));
     });
-    byId("rows-list").replaceChildren(element("div", { className: "scroll", tabIndex: 0 },
-      element("table", {}, element("thead", {}, head), element("tbody", {}, ...shown))));
+    const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...shown));
+    const region = { className: "scroll", tabIndex: 0, role: "region", ariaLabel: "Rows" };
+    byId("rows-list").replaceChildren(element("div", region, table));
     byId("rows-summary").replaceChildren(...(file ? this.summary(file) : []));
   }
 
