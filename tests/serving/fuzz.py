@@ -51,6 +51,7 @@ class Fuzzer:
 
     def __init__(self, signatures, name: str, seed: int):
         self.signatures, self.name = signatures, name
+        self.upload_path = f"/page/models/{name}/image"
         self.rng = np.random.default_rng(seed)
         # How often what was spoilt.
         self.ways = {
@@ -136,7 +137,7 @@ class Fuzzer:
 
     def upload(self):
         kind = self.rng.choice([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0", b"BM"])
-        return "POST", "/page/image", kind + self.rng.bytes(int(self.rng.integers(300)))
+        return "POST", self.upload_path, kind + self.rng.bytes(int(self.rng.integers(300)))
 
     def large(self):
         row = [0.5] * int(self.rng.integers(1, 4))
@@ -153,7 +154,7 @@ def complaint(fuzzer: Fuzzer, way: str, request, status: int, content: bytes) ->
     method, path, body = request
     if way == "nothing" and status != 200:
         return "A valid request was refused."
-    if status == 200 and (method, path) == ("POST", "/page/image"):
+    if status == 200 and (method, path) == ("POST", fuzzer.upload_path):
         return None  # a picture by chance
     if status == 200 and method == "POST":
         name, inputs = inputs_in(path, body)

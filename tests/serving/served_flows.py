@@ -18,8 +18,10 @@ FLOWS = {
     "labels": lambda: tfflows.RealNVP(
         (2, 2, 3), num_couplings=2, hidden=(16,), num_bits=8, num_classes=3
     ),
+    "table": lambda: tfflows.RealNVP((3,), num_couplings=2, hidden=(8,)),
     "points": lambda: tfflows.RealNVP((2,), num_couplings=2, hidden=(8,)),
 }
+COLUMNS = ["height", "width", "age"]
 ATTRIBUTES = {"Bright": [0.5] * 16, "Flat_One": [-0.25] * 16}
 
 
@@ -33,7 +35,7 @@ def inputs_of(flow, n, seed=0):
 
 
 class Served:
-    """A flow, its exported model, and a client of the server that has it."""
+    """A flow, its exported model, and a client of the server that has it alone."""
 
     def __init__(self, name, folder):
         self.flow = FLOWS[name]()
@@ -44,35 +46,40 @@ class Served:
         held_out = self.flow.log_prob(**inputs_of(self.flow, 50, seed=3)).numpy()
         self.log_probs = sorted(map(float, held_out))
         card = {"summary": "Made up.", "held_out_log_probs": self.log_probs, "temperature": 0.7}
+        if name == "table":
+            card["columns"] = COLUMNS
         texts = {"card.json": json.dumps(card)}
         if name == "images":
             texts["attributes.json"] = json.dumps(ATTRIBUTES)
         self.path = export.save(self.flow, folder / name / "2", texts, held_out)
         self.model = ServedModel(self.path)
-        self._listener = app.listen(0)
-        self.client = Client(self._listener.getsockname()[1])
-        self._server = app.server_of(self.model)
-        sockets = {"sockets": [self._listener]}
-        self._thread = threading.Thread(target=self._server.run, kwargs=sockets, daemon=True)
-        self._thread.start()
-        self.client.wait()
+        self.client = None
 
-    def stop(self):
-        self._server.should_exit = True
-        self._thread.join()
-        self._listener.close()
+
+@contextlib.contextmanager
+def served_together(models):
+    """A client of one server of all these models, by name."""
+    with app.listen(0) as listener:
+        client = Client(listener.getsockname()[1])
+        server = app.server_of(models)
+        sockets = {"sockets": [listener]}
+        thread = threading.Thread(target=server.run, kwargs=sockets, daemon=True)
+        thread.start()
+        client.wait()
+        yield client
+        server.should_exit = True
+        thread.join()
 
 
 @contextlib.contextmanager
 def each_served_once(tmp_path_factory):
     """A function of a flow's name to it served, the same one at each call."""
-    started = []
+    with contextlib.ExitStack() as servers:
 
-    @functools.cache
-    def serve(name):
-        started.append(Served(name, tmp_path_factory.mktemp("served")))
-        return started[-1]
+        @functools.cache
+        def serve(name):
+            found = Served(name, tmp_path_factory.mktemp("served"))
+            found.client = servers.enter_context(served_together({name: found.model}))
+            return found
 
-    yield serve
-    for server in started:
-        server.stop()
+        yield serve

@@ -29,7 +29,7 @@ def upload(served):
 
     def send(name, content):
         server = served(name)
-        status, answer = server.client.post("/page/image", content)
+        status, answer = server.client.post(f"/page/models/{name}/image", content)
         assert status == 200, answer
         return np.reshape(answer["pixels"], server.flow.event_shape)
 
@@ -102,12 +102,12 @@ BAD = {
 def test_refused(served, case):
     content, sentence = BAD[case]
     client = served("images").client
-    status, answer = client.post("/page/image", content)
+    status, answer = client.post("/page/models/images/image", content)
     assert status == (413 if case in ("bomb", "large") else 400)
     assert list(answer) == ["error"] and sentence in answer["error"]
     assert client.get("/v2/health/ready")[0] == 200
 
 
 def test_a_flow_of_something_else_takes_no_images(served):
-    status, answer = served("points").client.post("/page/image", WHOLE)
+    status, answer = served("points").client.post("/page/models/points/image", WHOLE)
     assert status == 400 and "its x has shape [2]" in answer["error"]

@@ -15,7 +15,8 @@ def test_every_file_that_the_page_names_is_served(served):
     client = served("images").client
     status, content = client.request("GET", "/")
     assert status == 200 and content.startswith(b"<!doctype html>")
-    wanted, seen = {"index.html"}, set()
+    assert client.request("GET", "/docs") == client.request("GET", "/docs.html")
+    wanted, seen = {"index.html", "docs.html"}, set()
     while wanted - seen:
         name = (wanted - seen).pop()
         seen.add(name)
@@ -30,14 +31,15 @@ def test_every_file_that_the_page_names_is_served(served):
 
 def test_facts(served):
     client = served("images").client
-    facts = client.get("/page/facts")[1]
+    facts = client.get("/page/models/images/facts")[1]
     assert (facts["name"], facts["summary"], facts["temperature"]) == ("images", "Made up.", 0.7)
     assert (facts["kind"], facts["event_shape"], facts["num_bits"]) == ("image", [4, 4, 1], 3)
     assert facts["attributes"] == list(ATTRIBUTES)
-    assert client.get("/page/attributes")[1] == ATTRIBUTES
-    assert served("labels").client.get("/page/facts")[1]["num_classes"] == 3
-    assert served("points").client.get("/page/facts")[1]["kind"] == "point"
-    assert served("points").client.get("/page/attributes")[1] == {}
+    assert client.get("/page/models/images/attributes")[1] == ATTRIBUTES
+    labels, points = (served(name).client for name in ("labels", "points"))
+    assert labels.get("/page/models/labels/facts")[1]["num_classes"] == 3
+    assert points.get("/page/models/points/facts")[1]["kind"] == "point"
+    assert points.get("/page/models/points/attributes")[1] == {}
 
 
 @pytest.mark.parametrize("has_card", [True, False])

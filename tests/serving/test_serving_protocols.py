@@ -16,6 +16,7 @@ from requests_of import (
     rows_request,
     v2_request,
 )
+from served_flows import inputs_of, served_together
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from tfflows import __version__
@@ -92,6 +93,35 @@ def test_health_and_status(served):
     for path in ("/v1/models/points", "/v1/models/points/versions/2"):
         (state,) = client.get(path)[1]["model_version_status"]
         assert (state["version"], state["state"]) == ("2", "AVAILABLE")
+
+
+def test_lists_of_models(served):
+    """TensorFlow Serving has no list of models, V2 has one in Triton's extension."""
+    client = served("points").client
+    (listed,) = client.get("/v1/models")[1]["models"]
+    assert listed == {"name": "points", **client.get("/v1/models/points")[1]}
+    index = [{"name": "points", "version": "2", "state": "READY", "reason": ""}]
+    for request in (b"", {}, {"ready": True}):
+        assert client.post("/v2/repository/index", request) == (200, index)
+
+
+def test_several_models_in_one_server(served):
+    """Each is found by its name, and answers as it does alone."""
+    servers = {name: served(name) for name in ("images", "points")}
+    with served_together({name: server.model for name, server in servers.items()}) as client:
+        listed = client.get("/v1/models")[1]["models"]
+        assert [model["name"] for model in listed] == ["images", "points"]
+        states = [model["model_version_status"][0]["state"] for model in listed]
+        assert states == ["AVAILABLE"] * 2
+        index = client.post("/v2/repository/index", {})[1]
+        assert [model["name"] for model in index] == ["images", "points"]
+        for name, server in servers.items():
+            x = inputs_of(server.flow, 2)["x"].tolist()
+            path = f"/v1/models/{name}:predict"
+            assert client.post(path, {"inputs": x}) == server.client.post(path, {"inputs": x})
+            assert client.get(f"/page/models/{name}/facts")[1]["name"] == name
+        status, answer = client.get("/v2/models/labels")
+        assert status == 404 and "this server has images, points" in answer["error"]
 
 
 def test_metadata_of_both_protocols(served):

@@ -113,6 +113,11 @@ def assert_refused(client, path, request, sentence, status=400):
 
 
 X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": ROW}
+BAD_INDEX = [
+    ({"ready": 1}, "true or false, but found the number 1"),
+    ({"name": "x"}, "may have ready, but found name"),
+    (b"[]", "should be a JSON object"),
+]
 BAD_V2 = [
     ({"inputs": [{**X, "datatype": "FP64"}]}, "datatype FP32, but found 'FP64'"),
     ({"inputs": [{**X, "datatype": None}]}, "datatype FP32, but found None"),
@@ -144,6 +149,12 @@ BAD_V2 = [
 def test_refused_by_v2(served, case):
     request, sentence = BAD_V2[case]
     assert_refused(served("points").client, "/v2/models/points/infer", request, sentence)
+
+
+@pytest.mark.parametrize("case", range(len(BAD_INDEX)))
+def test_refused_by_the_list_of_models(served, case):
+    request, sentence = BAD_INDEX[case]
+    assert_refused(served("points").client, "/v2/repository/index", request, sentence)
 
 
 def test_values_of_all_rows_are_limited(served, monkeypatch):
@@ -230,6 +241,8 @@ def test_it_listens_to_this_machine_alone(served):
         app.listen(port)
     with pytest.raises(OSError, match="give another --port"):
         app.listen(70000)
+    with pytest.raises(OSError, match="an IPv4 address of this machine"):
+        app.listen(0, "192.0.2.1")
     outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with outside:
         # No packet is sent: this only asks which address of this machine would send it.

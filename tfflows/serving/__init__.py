@@ -1,5 +1,6 @@
-"""A local HTTP server for development: an exported flow's signatures, and a web page to look at it.
+"""A local HTTP server for development: exported flows' signatures, and a web page to look at them.
 
 `model.py` answers requests with arrays, `rest.py` and `v2.py` translate two protocols into that,
-`page.py` has what the web page asks for besides, and `app.py` puts them behind HTTP.
+`observation.py` counts and logs them, `page.py` has what the web page asks for besides, and
+`app.py` puts them behind HTTP.
 """

@@ -57,14 +57,11 @@ class ServedModel:
                 f"{path} is not the folder of an exported flow: expected the one that "
                 "`tfflows export` names, with saved_model.pb and assets.extra/metadata.json."
             )
-        path = path.resolve()
-        is_version = path.name.isdecimal()
-        self.name = path.parent.name if is_version else path.name
-        self.version = path.name if is_version else "1"
+        self.name, self.version = _name_and_version(path)
         self.facts = _json_of(extra / "metadata.json")
         self.card = _json_of(extra / "card.json")
         self.attributes = _json_of(extra / "attributes.json")
-        self._loaded = tf.saved_model.load(str(path))
+        self._loaded = tf.saved_model.load(str(path.resolve()))
         self.signatures = {
             name: Signature(function.structured_input_signature[1], function.structured_outputs)
             for name, function in self._loaded.signatures.items()
@@ -111,6 +108,27 @@ class ServedModel:
         except tf.errors.InvalidArgumentError as error:
             raise RequestError(_sentence(error)) from error
         return {key: value.numpy() for key, value in outputs.items()}
+
+
+def load_models(paths) -> dict[str, ServedModel]:
+    """Models by name, of their folders.
+
+    Raises:
+        ValueError: if two have one name, before any is loaded, or as `ServedModel`.
+    """
+    names = [_name_and_version(path)[0] for path in paths]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"Models are served by name, but {names.count(name)} have the name {name!r}: give "
+                "one of them, or a folder of another name."
+            )
+    return {name: ServedModel(path) for name, path in zip(names, paths, strict=True)}
+
+
+def _name_and_version(path):
+    path = Path(path).resolve()
+    return (path.parent.name, path.name) if path.name.isdecimal() else (path.name, "1")
 
 
 def _json_of(path):

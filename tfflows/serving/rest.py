@@ -1,4 +1,7 @@
-"""TensorFlow Serving's REST form: `/v1/models/NAME[/versions/VERSION][:predict]`."""
+"""TensorFlow Serving's REST form: `/v1/models/NAME[/versions/VERSION][:predict]`.
+
+The list of all models at `/v1/models` is this server's own: TensorFlow Serving has none.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from tensorflow.core.framework.types_pb2 import DataType
 from tfflows.serving.errors import RequestError
 from tfflows.serving.json_arrays import array_of, kind, list_of, object_of
 from tfflows.serving.model import ServedModel
+from tfflows.serving.observation import Call
 
 
-def predict(model: ServedModel, body: bytes) -> dict:
+def predict(call: Call, body: bytes) -> dict:
     """Answer a request of rows (`instances`) or columns (`inputs`).
 
     Rows: `{"signature_name": ..., "instances": [row, ...]}`, a row being an object of inputs by
@@ -29,8 +33,7 @@ def predict(model: ServedModel, body: bytes) -> dict:
             "A request has either instances (rows) or inputs (columns), but found "
             f"{'both' if 'inputs' in request else 'neither'}."
         )
-    signature_name = request.get("signature_name", "serving_default")
-    specs = model.signature(signature_name).inputs
+    specs = call.signature(request.get("signature_name", "serving_default")).inputs
     if "instances" in request:
         columns = _columns_of(request["instances"], specs)
     else:
@@ -41,7 +44,7 @@ def predict(model: ServedModel, body: bytes) -> dict:
         name: array_of(name, value, specs[name].dtype.as_numpy_dtype if name in specs else float)
         for name, value in columns.items()
     }
-    outputs = {k: list_of(v) for k, v in model.run(signature_name, inputs).items()}
+    outputs = {k: list_of(v) for k, v in call.run(inputs).items()}
     is_one = len(outputs) == 1
     if "inputs" in request:
         return {"outputs": next(iter(outputs.values())) if is_one else outputs}
@@ -51,8 +54,13 @@ def predict(model: ServedModel, body: bytes) -> dict:
     return {"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}
 
 
+def model_list(models: dict[str, ServedModel]) -> dict:
+    """Names and states of all models."""
+    return {"models": [{"name": name, **status(model)} for name, model in models.items()]}
+
+
 def status(model: ServedModel) -> dict:
-    """The model's state, which is always available."""
+    """The model's state, which is always available: models are loaded before the server starts."""
     state = {"error_code": "OK", "error_message": ""}
     return {
         "model_version_status": [{"version": model.version, "state": "AVAILABLE", "status": state}]

@@ -10,11 +10,12 @@ from tfflows import __version__
 from tfflows.serving.errors import RequestError
 from tfflows.serving.json_arrays import array_of, kind, list_of, object_of
 from tfflows.serving.model import ServedModel
+from tfflows.serving.observation import Call
 
 _DATATYPES = {"float32": "FP32", "int64": "INT64", "string": "BYTES"}
 
 
-def infer(model: ServedModel, body: bytes) -> dict:
+def infer(call: Call, body: bytes) -> dict:
     """Answer an inference request.
 
     `{"id": ..., "parameters": {"signature_name": ...}, "inputs": [tensor, ...], "outputs": [...]}`,
@@ -29,7 +30,7 @@ def infer(model: ServedModel, body: bytes) -> dict:
     """
     request = object_of(body, {"inputs"}, {"id", "parameters", "outputs"})
     name = _signature_name(request.get("parameters", {}))
-    signature = model.signature(name)
+    signature = call.signature(name)
     inputs = {}
     for tensor in _tensors(request["inputs"], "inputs"):
         if tensor["name"] in inputs:
@@ -42,8 +43,8 @@ def infer(model: ServedModel, body: bytes) -> dict:
             f"The signature {name} returns {', '.join(signature.outputs)}, but "
             f"{', '.join(sorted(unknown))} was asked for."
         )
-    outputs = model.run(name, inputs)
-    answer = {"model_name": model.name, "model_version": model.version}
+    outputs = call.run(inputs)
+    answer = {"model_name": call.model.name, "model_version": call.model.version}
     if "id" in request:
         answer["id"] = request["id"]
     answer["outputs"] = [
@@ -58,13 +59,13 @@ def infer(model: ServedModel, body: bytes) -> dict:
     return answer
 
 
-def is_live(model: ServedModel) -> dict:
+def is_live(models: dict[str, ServedModel]) -> dict:
     """That the server runs."""
     return {"live": True}
 
 
-def is_ready(model: ServedModel) -> dict:
-    """That the server can answer, which it can from its first moment on."""
+def is_ready(models: dict[str, ServedModel]) -> dict:
+    """That all models can answer, which they can from the server's first moment on."""
     return {"ready": True}
 
 
@@ -73,9 +74,29 @@ def is_model_ready(model: ServedModel) -> dict:
     return {"name": model.name, "ready": True}
 
 
-def server_metadata(model: ServedModel) -> dict:
+def server_metadata(models: dict[str, ServedModel]) -> dict:
     """The server's name and version."""
     return {"name": "tfflows", "version": __version__, "extensions": []}
+
+
+def repository_index(models: dict[str, ServedModel], body: bytes) -> list:
+    """Names, versions and states of all models.
+
+    `{"ready": true}` asks for those alone that are ready, which all are. Models are neither loaded
+    nor unloaded on request, so that the server does not claim the extension as a whole.
+
+    Raises:
+        RequestError: for another request.
+
+    Source: Triton, "Model repository extension".
+    """
+    request = object_of(body or b"{}", set(), {"ready"})
+    if not isinstance(request.get("ready", False), bool):
+        raise RequestError(f"ready should be true or false, but found {kind(request['ready'])}.")
+    return [
+        {"name": name, "version": model.version, "state": "READY", "reason": ""}
+        for name, model in models.items()
+    ]
 
 
 def model_metadata(model: ServedModel) -> dict:

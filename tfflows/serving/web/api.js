@@ -7,14 +7,25 @@ async function answered(request) {
   return answer;
 }
 
+export async function listModels() {
+  return (await answered(fetch("v1/models"))).models;
+}
+
+// Inputs and outputs by signature.
+export async function signaturesOf(name) {
+  const url = `v2/models/${encodeURIComponent(name)}`;
+  return (await answered(fetch(url))).parameters.signatures;
+}
+
 export class Model {
-  static async load() {
+  static async load(name) {
     const model = new Model();
-    model.facts = await answered(fetch("page/facts"));
-    model.url = `v2/models/${encodeURIComponent(model.facts.name)}`;
-    model.signatures = (await answered(fetch(model.url))).parameters.signatures;
+    model.url = `v2/models/${encodeURIComponent(name)}`;
+    model.pageUrl = `page/models/${encodeURIComponent(name)}`;
+    model.facts = await answered(fetch(`${model.pageUrl}/facts`));
+    model.signatures = await signaturesOf(name);
     if (model.facts.attributes.length) {
-      model.attributes = await answered(fetch("page/attributes"));
+      model.attributes = await answered(fetch(`${model.pageUrl}/attributes`));
     }
     return model;
   }
@@ -33,8 +44,13 @@ export class Model {
     return Object.fromEntries(outputs.map(({ name, shape, data }) => [name, rows(shape, data)]));
   }
 
-  async upload(file) {
-    return (await answered(fetch("page/image", { method: "POST", body: file }))).pixels;
+  async uploadImage(file) {
+    return (await answered(fetch(`${this.pageUrl}/image`, { method: "POST", body: file }))).pixels;
+  }
+
+  // Rows of a CSV file, and names of their columns if there are any.
+  async uploadTable(file) {
+    return answered(fetch(`${this.pageUrl}/table`, { method: "POST", body: file }));
   }
 }
 

@@ -4,6 +4,8 @@ const STOPS = [
   [68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37],
 ];
 
+const NUM_BINS = 40;
+
 // Pixels, a flat list of whole numbers of `bits` bits, grey or RGB.
 export function drawImage(canvas, pixels, [height, width, channels], bits) {
   const image = new ImageData(width, height);
@@ -49,6 +51,51 @@ export function ring(context, [x, y], radius, colour) {
   context.beginPath();
   context.arc(x, y, radius, 0, 2 * Math.PI);
   context.stroke();
+}
+
+// Shares of the values in each bin, of the model's and of the data's, if there are any.
+export function histogramOf(model, data) {
+  const ends = [model, data].filter(Boolean).map(bounds);
+  const low = Math.min(...ends.map((end) => end[0]));
+  const high = Math.max(...ends.map((end) => end[1]));
+  const shares = (values) => {
+    const counts = new Array(NUM_BINS).fill(0);
+    for (const v of values) {
+      if (v >= low && v < high) counts[Math.floor(((v - low) / (high - low)) * NUM_BINS)] += 1;
+    }
+    return counts.map((count) => count / values.length);
+  };
+  return { low, high, line: shares(model), bars: data ? shares(data) : [] };
+}
+
+// A histogram, the data's part as bars, and a mark at one value; one far out is at the edge.
+export function drawHistogram(canvas, { low, high, line, bars }, value) {
+  const context = canvas.getContext("2d");
+  const { width, height } = canvas;
+  const colour = (name) => getComputedStyle(canvas).getPropertyValue(name);
+  const tall = (share) => (share / Math.max(...line, ...bars)) * (height - 6);
+  const step = width / NUM_BINS;
+  context.clearRect(0, 0, width, height);
+  context.fillStyle = colour("--line");
+  bars.forEach((share, i) => context.fillRect(i * step, height - tall(share), step, tall(share)));
+  context.strokeStyle = colour("--ink");
+  context.lineWidth = 1.5;
+  context.beginPath();
+  line.forEach((share, i) => {
+    for (const x of [i * step, (i + 1) * step]) context.lineTo(x, height - 1 - tall(share));
+  });
+  context.stroke();
+  const place = Math.max(0, Math.min(1, (value - low) / (high - low)));
+  context.fillStyle = colour("--accent");
+  context.fillRect(place * (width - 3), 0, 3, height);
+}
+
+// Nearly all of the values, with a margin: a few far away would make the rest a spot.
+export function bounds(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const [low, high] = [0.005, 0.995].map((part) => sorted[Math.round(part * (values.length - 1))]);
+  const margin = 0.1 * (high - low) || 1;
+  return [low - margin, high + margin];
 }
 
 // How the log-densities of held-out examples (their sorted quantiles) lie, and one value among

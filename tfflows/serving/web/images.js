@@ -28,7 +28,7 @@ export class Images {
   fileInput() {
     const input = element("input", { type: "file", id: "file", accept: "image/*" });
     input.addEventListener("change", coalesced("Reading ...", async () => {
-      const pixels = await this.model.upload(input.files[0]);
+      const pixels = await this.model.uploadImage(input.files[0]);
       this.select({ ...this.item(pixels), isUpload: true });
     }));
     return input;

@@ -1,11 +1,14 @@
 // The page: draws samples, and looks at one image or point, drawn or the user's own.
 
-import { Model } from "./api.js";
+import { listModels, Model } from "./api.js";
 import { drawTypicality } from "./draw.js";
 import { byId, coalesced, element, tell } from "./elements.js";
 import { Images } from "./images.js";
 import { byDistance, moved } from "./latents.js";
 import { Points } from "./points.js";
+import { Tables } from "./tables.js";
+
+const VIEWS = { image: Images, point: Points, table: Tables };
 
 const state = { items: [], latents: null, selected: null, z: null, start: null, end: null };
 let model, view;
@@ -16,8 +19,9 @@ const draw = coalesced("Drawing ...", async () => {
   const rows = [...Array(view.count).keys()];
   const temperature = rows.map(() => byId("temperature").valueAsNumber);
   const context = rows.map((i) => classOfRow(i));
-  const { x } = await model.infer("sample", { seed: rows.map((i) => [seed, i]), temperature, context });
-  const items = x.map((row, i) => view.item(row, context[i]));
+  const seeds = rows.map((i) => [seed, i]);
+  const { x, log_prob } = await model.infer("sample", { seed: seeds, temperature, context });
+  const items = x.map((row, i) => ({ ...view.item(row, context[i]), logProb: log_prob[i] }));
   await view.showDraws(items, columns());
   Object.assign(state, { items, latents: null });
   if (!state.start?.isUpload) state.start = items[0];
@@ -53,6 +57,7 @@ const edit = coalesced("Editing ...", async () => {
 });
 
 const follow = coalesced("Interpolating ...", async () => {
+  if (!view.showPath) return;
   const { start, end } = state;
   const steps = [...Array(view.numSteps).keys()];
   const { x } = await model.infer("interpolate", {
@@ -88,9 +93,11 @@ async function showTypicality(item) {
   if (isKnown) {
     const [p] = found.p_value;
     drawTypicality(byId("typicality"), model.facts.held_out_log_probs, logProb);
-    const verdict = p < 0.02 ? "an anomaly, farther out than nearly all" : p < 0.2 ? "rare among"
-      : "like most of the";
-    text += ` p = ${p.toPrecision(2)}: ${verdict} held-out examples (grey).`;
+    const quantiles = model.facts.held_out_log_probs;
+    const side = logProb > quantiles[quantiles.length >> 1] ? "likelier" : "less likely";
+    const verdict = p < 0.02 ? `an anomaly, ${side} than nearly all` : p < 0.2
+      ? `rare, ${side} than most` : "like most";
+    text += ` Two-sided p = ${p.toPrecision(2)}: ${verdict} held-out examples (grey).`;
     byId("typicality").ariaLabel = `The held-out examples' log p and this one's. ${text}`;
   }
   byId("typicality-text").textContent = text;
@@ -115,7 +122,9 @@ function prepare() {
   byId("summary").textContent = facts.summary;
   byId("not-drawn").hidden = facts.kind !== null;
   if (facts.kind === null) return;
-  view = new (facts.kind === "image" ? Images : Points)(model, select);
+  view = new VIEWS[facts.kind](model, select);
+  byId("paths").hidden = byId("path-ends").hidden = !view.showPath;
+  byId("near").hidden = facts.kind === "table";
   byId("controls").hidden = byId("panels").hidden = false;
   for (const label of document.querySelectorAll(".conditional")) label.hidden = !facts.num_classes;
   const classes = [...Array(facts.num_classes ?? 0).keys()];
@@ -162,8 +171,21 @@ function listen() {
   });
 }
 
+// The model that the address asks for, or the first; links to the others, if there are any.
+async function chosen() {
+  const names = (await listModels()).map(({ name }) => name);
+  const name = new URLSearchParams(location.search).get("model") ?? names[0];
+  byId("models").hidden = names.length < 2;
+  byId("models").append(...names.map((other) => element("a", {
+    href: `?model=${encodeURIComponent(other)}`,
+    textContent: other,
+    ariaCurrent: other === name ? "page" : null,
+  })));
+  return Model.load(name);
+}
+
 try {
-  model = await Model.load();
+  model = await chosen();
   prepare();
   listen();
   if (view) await draw();

@@ -1,6 +1,6 @@
 // Flows of points in the plane: the density, the samples on it, and their latents beside it.
 
-import { dot, heatMap, ring } from "./draw.js";
+import { bounds, dot, heatMap, ring } from "./draw.js";
 import { byId, element } from "./elements.js";
 
 const CELLS = 120;
@@ -149,12 +149,4 @@ export class Points {
     this.paint();
     this.select(this.selected);
   }
-}
-
-// Nearly all of the values, with a margin: a few far away would make the rest a spot.
-function bounds(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const [low, high] = [0.005, 0.995].map((part) => sorted[Math.round(part * (values.length - 1))]);
-  const margin = 0.1 * (high - low) || 1;
-  return [low - margin, high + margin];
 }
