@@ -37,7 +37,7 @@ class LayerBijector(tfp.bijectors.Bijector):
 
     The view owns nothing: `trainable_variables` are the layer's weights. Any number of batch
     dimensions is allowed. A conditional layer takes its context as a keyword, `[..., c]` with
-    batch dimensions that broadcast to those of the event: `bijector.forward(z, context=c)`,
+    batch dimensions that broadcast with those of the event: `bijector.forward(z, context=c)`,
     `distribution.log_prob(x, bijector_kwargs={"context": c})`. Class labels enter as
     `tf.one_hot(labels, num_classes)`.
 
@@ -111,6 +111,9 @@ class LayerBijector(tfp.bijectors.Bijector):
                     "class labels enter as tf.one_hot(labels, num_classes)."
                 )
             context = tf.cast(context, value.dtype)
+            static_batch = tf.broadcast_static_shape(static_batch, context.shape[:-1])
+            batch = tf.broadcast_dynamic_shape(batch, tf.shape(context)[:-1])
+            value = tf.broadcast_to(value, tf.concat([batch, event_shape], 0))
             size = context.shape[-1]
             context = tf.broadcast_to(context, tf.concat([batch, [size]], 0))
             context = tf.reshape(context, [-1, size])
