@@ -106,10 +106,11 @@ class FlowFitting(FlowAdapting):
         x, y, sample_weight = self.check_data(x, y, sample_weight)
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
-            validation_data = self.check_data(*parts)
+            x_val, *others = self.check_data(*parts)
+            validation_data = self.for_keras(x_val), *others
         x = self.start_from(x, y)
         history = super().fit(
-            x,
+            self.for_keras(x),
             y,
             *args,
             validation_data=validation_data,
@@ -126,12 +127,13 @@ class FlowFitting(FlowAdapting):
         """One step; arguments and result as for `keras.Model.train_on_batch`, data as in `fit`."""
         self.require_class_weights(class_weight)
         x, y, sample_weight = self.check_data(x, y, sample_weight)
-        x = self.start_from(x, y)
+        x = self.for_keras(self.start_from(x, y))
         return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Figures of one batch; arguments as for `keras.Model.test_on_batch`, data as in `fit`."""
-        return super().test_on_batch(*self.check_data(x, y, sample_weight), **kwargs)
+        x, y, sample_weight = self.check_data(x, y, sample_weight)
+        return super().test_on_batch(self.for_keras(x), y, sample_weight, **kwargs)
 
     def fit_to(
         self,
@@ -206,6 +208,7 @@ class FlowFitting(FlowAdapting):
         """
         if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which checked it
             x, y, sample_weight = self.check_data(x, y, sample_weight)
+            x = self.for_keras(x)
         return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
 
     @property
@@ -249,7 +252,11 @@ class FlowFitting(FlowAdapting):
         x, context = x if isinstance(x, tuple) else (x, context)
         # Where there are weights, Keras wants something.
         context = context if self.is_conditional else None
-        return (x, context, hashed_seed(run, step, examples_seen)), None, sample_weight
+        return (
+            (self.unpacked(x), context, hashed_seed(run, step, examples_seen)),
+            None,
+            sample_weight,
+        )
 
     def step_values(self, x, context, seed, training):
         """What the compiled loss makes of a step, see `tfflows.training.losses.Loss`."""

@@ -48,10 +48,11 @@ class FlowInputs:
         return self.context_dim is not None or self.num_classes is not None
 
     def continuous(self, x, seed=None, training=False):
-        """x as a finite tensor of the flow's dtype, and log q(u|x) of the noise u in it.
+        """x as a finite tensor of floats, and log q(u|x) of the noise u in it.
 
-        Integer images are dequantised; where the noise is uniform, or there is none, log q is 0.
-        Arguments and errors as for `Flow.log_prob`.
+        They are of the flow's dtype, or float64 where x has more digits than float32 and the
+        transform can use them. Integer images are dequantised; where the noise is uniform, or there
+        is none, log q is 0. Arguments and errors as for `Flow.log_prob`.
         """
         x = x if tf.is_tensor(x) else tf.convert_to_tensor(as_array(x, self.name))
         self._check_shape_and_dtype(x.shape, x.dtype)
@@ -59,7 +60,9 @@ class FlowInputs:
             x = require_pixels(x, self.num_bits)
             seed = stateless_seed(seed)
             return self._compiled(self._dequantized, (x,), (seed,), training=training)
-        x = tf.cast(x, self.compute_dtype)
+        has_more_digits = x.dtype == tf.float64 or (x.dtype.is_integer and x.dtype.size > 2)
+        is_wide = has_more_digits and self.transform.takes_float64
+        x = tf.cast(x, tf.float64 if is_wide else self.compute_dtype)
         return require_finite(x, f"{self.name} needs finite x"), 0.0
 
     def _dequantized(self, x, seed, training):

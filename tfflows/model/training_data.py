@@ -51,6 +51,7 @@ class FlowData(FlowInputs):
             return self._checked_generator(x), y, sample_weight
         if hasattr(x, "__array__") or isinstance(x, list):
             x = as_array(x, self.name)
+            x = x.astype("float64") if x.dtype == np.uint64 else x
             self.check_values(x)
             y = None if y is None else as_array(y, self.name)
             with tf.device("CPU:0"):  # the whole array need not fit elsewhere
@@ -59,6 +60,23 @@ class FlowData(FlowInputs):
                 sample_weight = self._checked_weights(np.asarray(sample_weight), x).numpy()
             return self._packed(x, y, sample_weight)
         return x, y, sample_weight
+
+    def for_keras(self, x):
+        """An array as Keras is to have it, which rounds all floats to its `floatx`, float32.
+
+        Float64 numbers that float32 would change go as their bits; `unpacked` makes them numbers
+        again.
+        """
+        is_wide = self.compute_dtype == "float64" or self.transform.takes_float64
+        if not (isinstance(x, np.ndarray) and is_wide and self.num_bits is None):
+            return x
+        wide = x.astype("float64")
+        return x if np.array_equal(wide, wide.astype("float32")) else wide.view("uint64")
+
+    @staticmethod
+    def unpacked(x):
+        """Numbers of a batch of `for_keras`."""
+        return tf.bitcast(x, tf.float64) if x.dtype == tf.uint64 else x
 
     def check_values(self, x):
         """Raise `ValueError` unless an array can be fitted or evaluated on."""
