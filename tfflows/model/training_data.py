@@ -55,7 +55,7 @@ class FlowData(FlowInputs):
             self.check_values(x)
             y = None if y is None else as_array(y, self.name)
             with tf.device("CPU:0"):  # the whole array need not fit elsewhere
-                self.layer_context(y, x)
+                self.checked_context(y, x)
             if sample_weight is not None:
                 sample_weight = self._checked_weights(np.asarray(sample_weight), x).numpy()
             return self._packed(x, y, sample_weight)
@@ -138,7 +138,7 @@ class FlowData(FlowInputs):
         self._check_pixels_dtype(x)
         checked = [self.checked_values(x)]
         if context is not None or self.is_conditional:
-            checked.append(self.layer_context(context, x))
+            checked.append(self.checked_context(context, x))
         if weights is not None:
             weights = self._checked_weights(weights, x)
         with tf.control_dependencies(checked):

@@ -217,7 +217,7 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
     if recipe.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     flow.compile(optimizer, recipe.loss, jit_compile=recipe.jit_compile)
-    if flow.transform.needs_adapt:
+    if flow.needs_adapt:
         # Random examples know the statistics better than the first batch.
         x, y = flow.examples_to_adapt_to(data.train.x, data.train.y if recipe.conditional else None)
         flow.adapt(x, y, seed=recipe.seed)
