@@ -20,7 +20,7 @@ from workers import run_workers, start_workers, worker_environment
 
 from tfflows import training
 from tfflows.training import DivergedError, StopOnDivergence, train
-from tfflows.training.callbacks import _require_room, save_whole
+from tfflows.training.files import _require_room, save_whole
 
 RECIPE = tiny_recipe(epochs=4, ema_momentum=0.9)
 
@@ -77,6 +77,7 @@ def test_ten_sigkills_at_random_moments(tmp_path):
     # They hit in different epochs, and none when all was over.
     assert len({*epochs}) >= 4 and epochs[-1] < read_summary(tmp_path / "killed")["epochs"]
     assert_equal_runs(tmp_path / "killed", tmp_path / "unbroken", is_exact=True)
+    assert not [*tmp_path.rglob("unfinished*")]
 
 
 _WORKER = """
