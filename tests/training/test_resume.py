@@ -188,3 +188,14 @@ def test_dropout_on_two_replicas_goes_on(tmp_path, two_replicas):
         read_log(tmp_path / "run"), read_log(tmp_path / "unbroken"), strict=True
     ):
         assert row["nll"] == pytest.approx(expected["nll"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_inversion_that_missed_once_is_not_tried_again(tmp_path, monkeypatch):
+    """Nor where it would not miss any more: the unbroken run did not go back to it either."""
+    drifts = iter([0.0, 1.0, 0.0, 0.0, 0.0])
+    module = sys.modules["tfflows.training.monitors"]
+    monkeypatch.setattr(module, "round_trip_error", lambda *_: next(drifts))
+    flow = broken_off(4, RECIPE.replace(memory="invert"), tmp_path, tiny_data())
+    assert flow.memory == "checkpoint"
+    assert [row["drift"] > 0 for row in read_log(tmp_path)] == [False, True, False, False]

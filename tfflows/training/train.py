@@ -271,7 +271,8 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
         monitors.append(LipschitzBound())
     if flow.memory == "invert":
         x, y = (None if part is None else part[:32] for part in data.train)
-        monitors.append(DriftMonitor(x, y if recipe.conditional else None, write))
+        drifts = [row["drift"] for row in _read_log(log)]
+        monitors.append(DriftMonitor(x, y if recipe.conditional else None, write, drifts))
     try:
         flow.fit(
             distributed(strategy, flow.check_data(batches)),
