@@ -240,11 +240,11 @@ def set_memory_mode(layer: InvertibleLayer, memory: str):
             f"memory={memory!r} computes activations anew, but found batch normalisation "
             f"('{norms[0]}'), whose running statistics that would move again; use memory='store'."
         )
-    dropouts = [part.name for part in parts if isinstance(part, keras.layers.Dropout) and part.rate]
-    if memory != "store" and dropouts:
+    noisy = [part.name for part in parts if part._seed_generators]
+    if memory != "store" and noisy:
         raise ValueError(
-            f"memory={memory!r} calls the networks twice, but found dropout ('{dropouts[0]}'), "
-            "which would not be the same in both calls; use memory='store'."
+            f"memory={memory!r} calls the networks twice, but found dropout or the like "
+            f"('{noisy[0]}'), which would not be the same in both calls; use memory='store'."
         )
     # A stack goes by its own mode, not by that of the chain that its steps have in common.
     for part in layer._flatten_layers():
