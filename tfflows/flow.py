@@ -199,6 +199,8 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
 
     def call(self, inputs, training=False):
         """`log_prob` of x, or of a pair `(x, context)`; images must be integer pixels."""
+        if isinstance(inputs, list) and self.is_conditional:
+            inputs = tuple(inputs)
         if isinstance(inputs, tuple) and len(inputs) == 3:
             return self.step_values(*inputs, training)
         x, context = inputs if isinstance(inputs, tuple) else (inputs, None)

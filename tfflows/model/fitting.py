@@ -20,6 +20,8 @@ from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss, mean_over
 from tfflows.model.reverse_kl import Annealing, ReverseKL
 from tfflows.random.seeds import hashed_seed, replica_and_number, start_generators
 
+_OF_PREDICTIONS = ("metrics", "weighted_metrics", "loss_weights")
+
 # Instead of a run's seed: what is evaluated again meets the same noise.
 _EVALUATION = -1
 
@@ -51,8 +53,16 @@ class FlowFitting(FlowAdapting):
             kwargs: what `keras.Model.compile` takes besides.
 
         Raises:
-            ValueError: for another loss, or one that the flow cannot be trained with.
+            ValueError: for another loss, or one that the flow cannot be trained with, or for
+                metrics and weights of losses, which have no predictions to compare.
         """
+        needless = [name for name in _OF_PREDICTIONS if kwargs.get(name) is not None]
+        if needless:
+            raise ValueError(
+                f"{self.name} was to be compiled with {', '.join(needless)}, but makes no "
+                "predictions for it: what is minimised and measured beside nll is a "
+                "tfflows.training.losses.Loss of your own."
+            )
         loss = self._default_loss if loss in (None, "likelihood") else as_loss(loss)
         loss.check(self)
         super().compile(optimizer, **kwargs)

@@ -96,10 +96,12 @@ class FlowData(FlowInputs):
     def first_batch(self, x):
         """x and context of a checked data set's first batch, and the data set with all of them."""
         if isinstance(x, types.GeneratorType):
-            first = next(x)
+            first = next(x, None)
             x = _generator(itertools.chain([first], x))
         else:
-            first = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x))
+            first = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x), None)
+        if first is None:
+            raise ValueError(f"{self.name} was given data without a single batch.")
         first, context, _ = self._parts_of(first)
         return (first, context if self.is_conditional else None), x
 
