@@ -57,6 +57,7 @@ def test_float64_is_centred_before_it_is_rounded():
             np.testing.assert_allclose(flow.log_prob(x), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("as_integers", [False, True])
 def test_fit_sees_all_digits(dtype, as_integers):

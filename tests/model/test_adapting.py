@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfflows
+import zoo
 
 X = (np.random.default_rng(0).normal(size=(64, 2)) @ [[1, 0.9], [0, 0.4]]).astype("float32")
 OTHER = 3 * X + 10
@@ -35,7 +36,7 @@ def assigned_weights(flow):
 
 
 @pytest.mark.parametrize("train", [loop_of_ones_own, single_steps, assigned_weights])
-@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("saved", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_trained_flow_is_not_adapted_again(train, saved, tmp_path):
     flow = flow_of()
     assert not flow.is_trained
@@ -70,6 +71,13 @@ def test_an_untrained_flow_of_a_file_is_adapted(tmp_path):
     other.load_weights(tmp_path / "flow.weights.h5")
     assert not other.is_trained
     assert not other.transform.needs_adapt
+
+
+def test_adapted_flows_of_old_files_count_as_trained():
+    flow = zoo.load("realnvp_moons")
+    assert flow.is_trained
+    with pytest.raises(ValueError, match="was trained already"):
+        flow.adapt(X)
 
 
 def test_the_first_single_step_starts_from_its_batch():

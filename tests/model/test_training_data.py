@@ -101,6 +101,7 @@ def test_weights_of_classes_are_weights_of_examples():
         flow_of().fit(X, class_weight=weights)
 
 
+@pytest.mark.slow
 def test_weights_of_all_replicas_are_one_batch():
     strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
     with strategy.scope():
@@ -117,6 +118,7 @@ def test_weights_of_all_replicas_are_one_batch():
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_contexts_come_as_pairs_lists_and_dictionaries():
     histories = []
     for data in ((X, LABELS), [X, LABELS], {"x": X, "context": LABELS}, Batches((X, LABELS))):

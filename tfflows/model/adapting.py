@@ -60,9 +60,11 @@ class FlowAdapting:
     def is_trained(self) -> bool:
         """Whether trainable weights changed since the flow was made or adapted.
 
-        Of a file of version 0.1.0 it is not known, and False.
+        A file of version 0.1.0 does not say it; a flow of one that was adapted counts as trained.
         """
-        return self._start is not None and self._checksum() != self._start
+        if self._start is None:
+            return not self.needs_adapt
+        return self._checksum() != self._start
 
     def start_from(self, x, y=None):
         """Adapt to data as `fit` takes them, if that is needed; returns the data, all of them.
