@@ -492,6 +492,7 @@ def test_save_takes_flows_only(tmp_path):
         export.save(tfflows.layers.Scale(), tmp_path / "1")
 
 
+@pytest.mark.slow
 def test_columns_of_a_table_are_in_the_export(tmp_path):
     columns = [
         Column("same", supports.Constant("x"), "object"),

@@ -67,6 +67,12 @@ def test_a_file_holds_all_of_the_columns(tmp_path):
     assert loaded.transform.columns == tuple(columns)
 
 
+def test_dtypes_follow_from_supports():
+    supports = (Real(), Integers(0, 1), Categories(("a",)), Constant("b"))
+    found = [Column("c", support).dtype for support in supports]
+    assert found == ["float64", "int64", "object", "object"]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -7,11 +7,12 @@ from tfflows.data.arrays import reduce_bits
 from tfflows.data.dataset import Dataset, Split
 from tfflows.data.loaders import load, names
 
-__all__ = ["Dataset", "Split", "Table", "load", "names", "reduce_bits", "toy"]
+__all__ = ["Dataset", "Split", "Table", "impute", "load", "names", "reduce_bits", "toy"]
+_OF_FLOWS = {"Table": "table", "impute": "imputation"}
 
 
 def __getattr__(name):
-    # It knows flows, and with them TensorFlow, which takes seconds to import.
-    if name == "Table":
-        return importlib.import_module("tfflows.data.table").Table
+    # They know flows, and with them TensorFlow, which takes seconds to import.
+    if name in _OF_FLOWS:
+        return getattr(importlib.import_module(f"tfflows.data.{_OF_FLOWS[name]}"), name)
     raise AttributeError(f"module 'tfflows.data' has no attribute {name!r}")

@@ -66,7 +66,7 @@ def noisy(codes: np.ndarray, random: np.random.Generator, dtype: str) -> np.ndar
         >>> print(np.floor(x))
         [ 0.  7. nan]
     """
-    noise = (random.integers(_NOISE_LEVELS, size=len(codes)) + 0.5) / _NOISE_LEVELS
+    noise = (random.integers(_NOISE_LEVELS, size=codes.shape) + 0.5) / _NOISE_LEVELS
     kind = np.dtype(dtype).type
     first = np.nextafter(codes.astype(kind), kind(np.inf))
     last = np.nextafter((codes + 1).astype(kind), kind(-np.inf))

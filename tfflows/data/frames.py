@@ -129,3 +129,18 @@ def make_frame(columns: Mapping[str, tuple[np.ndarray, str, object]]):
             series = pandas.Series(values)
             frame[name] = series if dtype.startswith("<U") else series.astype(dtype)
     return pandas.DataFrame(frame)
+
+
+def filled(frame: Mapping, other):
+    """A copy of a frame, as one of pandas, with another one's values where its own are missing.
+
+    Args:
+        other: a pandas data frame of some of its columns, in the same order of rows.
+    """
+    import pandas
+
+    result = pandas.DataFrame(frame).copy()
+    for name in other:
+        values = other[name].set_axis(result.index)
+        result[name] = result[name].where(result[name].notna(), values)
+    return result

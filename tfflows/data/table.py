@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfflows.data.cells import cells_of, decoded, noisy
-from tfflows.data.frames import column_of, make_frame
+from tfflows.data.frames import column_of, filled, make_frame
+from tfflows.data.imputation import impute
 from tfflows.data.inference import inferred_support
 from tfflows.flow import Flow
 from tfflows.layers import Chain, Column, Columns
@@ -261,3 +262,23 @@ class Table:
             for i in range(num_draws)
         ]
         return np.logaddexp.reduce(np.asarray(draws, "float64")) - np.log(num_draws)
+
+    def impute(self, flow: Flow, frame: Mapping, num_sweeps: int = 50, seed=None):
+        """The frame as a pandas data frame whose missing values are drawn from a flow.
+
+        See `tfflows.data.impute`: draws given the other values of the row, integers and categories
+        among them. All that is there stays as it is; other columns, too.
+
+        Args:
+            flow: of the table, without a context.
+            frame: rows with missing values.
+            num_sweeps, seed: as for `tfflows.data.impute`.
+
+        Raises:
+            ImportError: without pandas.
+            ValueError: as `encode` and `tfflows.data.impute` do.
+        """
+        seeds = np.stack([stateless_seed(seed).numpy()] * 2) + [[0, 0], [0, 1]]
+        x = self.encode(frame, seeds[0], flow.compute_dtype)
+        drawn = self.decode(impute(flow, x, num_sweeps, seeds[1]).x)
+        return filled(frame, drawn)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfflows.checks.settings import Settings, as_value
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.elementwise import summed
-from tfflows.layers.supports import Support
+from tfflows.layers.supports import Categories, Constant, Integers, Support
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -22,7 +22,8 @@ class Column(Settings):
     Args:
         name: of the column.
         support: where its values lie.
-        dtype: of its values in a data frame, as pandas spells it.
+        dtype: of its values in a data frame, as pandas spells it; by default `"float64"`,
+            `"int64"` for integers, `"object"` for categories and constants.
 
     Raises:
         ValueError: if the support is none.
@@ -35,11 +36,15 @@ class Column(Settings):
 
     name: str
     support: Support
-    dtype: str = "float64"
+    dtype: str | None = None
 
     def __post_init__(self):
         expected = "The support of a column is a value, such as Positive()"
-        object.__setattr__(self, "support", as_value(Support, self.support, expected))
+        support = as_value(Support, self.support, expected)
+        object.__setattr__(self, "support", support)
+        if self.dtype is None:
+            usual = {Integers: "int64", Categories: "object", Constant: "object"}
+            object.__setattr__(self, "dtype", usual.get(type(support), "float64"))
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -98,18 +103,26 @@ class Columns(InvertibleLayer):
         super().build(z_shape, context_shape)
 
     def _forward(self, z, call):
-        return self._mapped(z, "forward")
+        x, log_slopes = self.mapped(z, "forward")
+        return x, summed(log_slopes)
 
     def _inverse(self, x, call):
-        return self._mapped(x, "inverse")
+        z, log_slopes = self.mapped(x, "inverse")
+        return z, summed(log_slopes)
 
-    def _mapped(self, value, direction):
+    def mapped(self, value, direction: str):
+        """Columns mapped, and the log-derivative of each: both `[batch, D]`.
+
+        Args:
+            value: z for `"forward"`, x for `"inverse"`, `[batch, D]` of any floating dtype.
+            direction: one of these two.
+        """
         parts = [
             getattr(support, direction)(tf.gather(value, places, axis=1))
             for support, places in self._places.items()
         ]
         results, log_slopes = (tf.concat(part, axis=1) for part in zip(*parts, strict=True))
-        return tf.gather(results, self._order, axis=1), summed(log_slopes)
+        return tuple(tf.gather(part, self._order, axis=1) for part in (results, log_slopes))
 
     def get_config(self):
         columns = [keras.saving.serialize_keras_object(column) for column in self.columns]
