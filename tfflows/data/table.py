@@ -30,7 +30,8 @@ class Table:
     the table in it: `Table.of(flow)`.
 
     Columns that would give a flow an infinite density have no place in x: those that are constant,
-    and copies of others. `decode` restores them.
+    and copies of others. `decode` restores them. Where many rows share a number such as 0 a density
+    grows without end, too: give such columns noise as wide as they are exact, or whole units.
 
     Of rows with integers or categories `flow.log_prob(x)` is a log-density p of k + u. What the
     flow says of the row itself is P(k) = int p(k + u) du, over u in the unit cube of the discrete
