@@ -305,3 +305,26 @@ def test_constraints_that_cannot_be_kept_are_refused():
         tfflows.bijectors.BijectorLayer(in_a_list)(x)
     with pytest.raises(ValueError, match="use tfflows.layers.BatchNormalization"):
         tfflows.bijectors.BijectorLayer(lambda shape: tfb.BatchNormalization())(x)
+
+
+def test_steps_of_training_within_one_graph():
+    """Each of them sees the weights that the last one left, through the view, too."""
+    x = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
+    results = []
+    for wrap in (tf.function, lambda function: function):
+        flow = build_flow("realnvp", size=0.5)
+        optimizer = keras.optimizers.SGD(0.05)
+        optimizer.build(flow.trainable_variables)
+
+        @wrap
+        def steps(x, flow=flow, optimizer=optimizer):
+            for _ in range(3):
+                with tf.GradientTape() as tape:
+                    loss = -tf.reduce_mean(flow.distribution.log_prob(x))
+                weights = flow.trainable_variables
+                optimizer.apply(tape.gradient(loss, weights), weights)
+            return loss
+
+        results.append([float(steps(tf.constant(x))), *flow.get_weights()])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -94,7 +94,7 @@ def test_samples_follow_log_prob(name):
     # q: x = decode(z), but with z ~ N(0, 0.8^2) instead of the base.
     q = tf.reduce_sum(-0.5 * (z / 0.8) ** 2 - math.log(0.8 * math.sqrt(2 * math.pi)), 1)
     z = tf.constant(z)
-    _, log_det = flow.transform.forward_and_log_det(z, context_matrix(flow, context))
+    _, log_det = flow.transform.forward_and_log_det(z, flow.layer_context(context, z))
     ratio = np.exp(q - log_det - flow.log_prob(x, context))
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / math.sqrt(n)
 

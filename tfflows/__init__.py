@@ -1,6 +1,15 @@
 """Normalizing flows for TensorFlow, Keras 3 and TensorFlow Probability."""
 
+from __future__ import annotations
+
+import difflib
 import importlib
+from typing import TYPE_CHECKING
+
+from tfflows.model.registration import register_lazily
+
+if TYPE_CHECKING:
+    from tfflows.flows import *  # noqa: F403
 
 __version__ = "0.1.0"
 
@@ -23,16 +32,26 @@ _MODULES = [
     "transformers",
 ]
 
+register_lazily()
+
 
 def __getattr__(name):
     # TensorFlow takes seconds to import; the command line's --help should not wait for it.
     if name in _MODULES:
         return importlib.import_module(f"tfflows.{name}")
-    if not name.startswith("_") or name == "__all__":
-        flows = importlib.import_module("tfflows.flows")
-        public = [*flows.FLOWS, "HybridClassifier"]
-        if name == "__all__":
-            return [*public, *_MODULES, "__version__"]
-        if name in public:
-            return getattr(flows, name)
-    raise AttributeError(f"module 'tfflows' has no attribute {name!r}")
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module 'tfflows' has no attribute {name!r}")
+    flows = importlib.import_module("tfflows.flows")
+    public = [*flows.FLOWS, "HybridClassifier"]
+    if name == "__all__":
+        return [*public, *_MODULES, "__version__"]
+    if name in public:
+        return getattr(flows, name)
+    lower = {candidate.lower(): candidate for candidate in [*public, *_MODULES]}
+    near = [lower[match] for match in difflib.get_close_matches(name.lower(), lower)]
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise AttributeError(f"module 'tfflows' has no attribute {name!r}{hint}")
+
+
+def __dir__():
+    return sorted({*globals(), *__getattr__("__all__")})

@@ -93,8 +93,8 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
         memory: str = "store",
         **kwargs,
     ):
-        # Keras would cast the inputs under a global low-precision policy.
-        super().__init__(dtype=dtype, **kwargs)
+        # Keras would cast the inputs, some of which are to be centred before they are rounded.
+        super().__init__(dtype=dtype, autocast=False, **kwargs)
         require_dtype("transform", transform, dtype)
         self.transform = transform
         self._init_inputs(event_shape, num_bits, context_dim, num_classes, dequantizer)
@@ -180,7 +180,7 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
         with tf.GradientTape() as tape:
             tape.watch(x)
             log_prob = self.log_prob_pass(x, call)
-        return tape.gradient(log_prob, x)
+        return tf.cast(tape.gradient(log_prob, x), self.compute_dtype)
 
     def encode_pass(self, x, call: Pass):
         """Latent z of continuous x."""
@@ -199,6 +199,8 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
 
     def call(self, inputs, training=False):
         """`log_prob` of x, or of a pair `(x, context)`; images must be integer pixels."""
+        if isinstance(inputs, list) and self.is_conditional:
+            inputs = tuple(inputs)
         if isinstance(inputs, tuple) and len(inputs) == 3:
             return self.step_values(*inputs, training)
         x, context = inputs if isinstance(inputs, tuple) else (inputs, None)

@@ -155,6 +155,10 @@ def test_bad_modes():
     with pytest.raises(ValueError, match="found dropout .* use memory='store'"):
         flow.memory = "invert"
     assert flow.memory == "store"
+    noise = keras.Sequential([keras.Input((1,)), keras.layers.GaussianNoise(0.1)], name="net")
+    coupling = tfflows.layers.AdditiveCoupling(noise, "half")
+    with pytest.raises(ValueError, match="found dropout or the like .'gaussian_noise"):
+        tfflows.Flow(Chain([coupling]), (2,), memory="checkpoint")
 
 
 @pytest.mark.slow

@@ -139,9 +139,25 @@ def test_graphs_refuse_what_is_used():
 
 def test_a_graph_raises_and_xla_has_no_number():
     x = tf.constant([1.0, 2.0])
-    cubes = lambda x: tf.reduce_sum(once_differentiable([x], "This map")[0] ** 3)  # noqa: E731
+    cubes = lambda x: tf.reduce_sum(once_differentiable(lambda x: x**3, [x], "This map"))  # noqa: E731
     with pytest.raises(tf.errors.InvalidArgumentError, match="This map has first derivatives only"):
         tf.function(second, autograph=False)(cubes, x, tf.ones_like(x))
     hessian = tf.function(second, autograph=False, jit_compile=True)
     np.testing.assert_array_equal(hessian(cubes, x, tf.ones_like(x))[0], [np.nan, np.nan])
     np.testing.assert_allclose(first(cubes, x), 3 * x**2)
+
+
+def test_forward_mode_is_refused():
+    """A product with the Jacobian is a gradient's gradient, which is refused, and never 0."""
+    x = tf.constant([1.0, 2.0])
+    cubes = lambda x: once_differentiable(lambda x: x**3, [x], "This map")  # noqa: E731
+
+    def products(function):
+        with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as accumulator:
+            result = function(x)
+        return accumulator.jvp(result)
+
+    with pytest.raises((tf.errors.OpError, TypeError, ValueError)):
+        products(cubes)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="This map has first derivatives only"):
+        products(tf.function(cubes, autograph=False))

@@ -266,6 +266,16 @@ def test_dropout_is_new_in_each_step_and_pass():
     assert np.any(first != second)
 
 
+def test_dropout_is_new_in_each_step_of_a_stack_in_a_stack():
+    stack = Stack(Chain([Stack(Scaled(), 2)]), 2)
+    stack.build((None, 1000))
+    run = tf.function(lambda: stack.forward_and_log_det(tf.ones([1, 1000]), training=True)[0])
+    first, second = run().numpy(), run().numpy()
+    # Of four draws that differ one in 16 dimensions is left, and one in 8 if two were equal.
+    assert set(np.unique(first)) == {0.0, 16.0} and 30 < np.count_nonzero(first) < 95
+    assert np.any(first != second)
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class Scaled(tfflows.layers.InvertibleLayer):
     """Dropout, which is no invertible map: what is dropped shows."""

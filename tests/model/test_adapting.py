@@ -95,3 +95,38 @@ def test_a_generator_and_batches_are_looked_at_and_lose_nothing():
     assert history["nll"] == [pytest.approx(-np.mean(flow.log_prob(X[:48])), rel=1e-5)]
     z = flow.encode(X[:16]).numpy()
     np.testing.assert_allclose([z.mean(0), z.std(0)], [[0, 0], [1, 1]], atol=1e-4)
+
+
+def conditional():
+    keras.utils.set_random_seed(0)
+    flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,), context_dim=1)
+    flow.compile(keras.optimizers.Adam(0.01))
+    return flow
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e-6])
+def test_units_and_offsets_of_contexts_make_no_difference(scale):
+    context = X[:, :1].astype("float64")
+    flow, other = conditional(), conditional()
+    expected = flow.fit(X, context, shuffle=False, epochs=2, verbose=0).history["nll"]
+    moved = 1e3 * scale + scale * context
+    found = other.fit(X, moved, shuffle=False, epochs=2, verbose=0).history["nll"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(other.log_prob(X, moved), flow.log_prob(X, context), rtol=1e-3)
+
+
+def test_views_and_files_have_the_scales_of_contexts(tmp_path):
+    flow, context = conditional(), 100 + 5 * X[:, :1]
+    flow.adapt(X, context)
+    flow.set_weights([w + 0.1 * (w.dtype != bool) for w in flow.get_weights()])
+    expected = flow.log_prob(X, context)
+    found = flow.distribution.log_prob(X, bijector_kwargs={"context": context})
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(flow.given(context).log_prob(X), expected, rtol=1e-5)
+    flow.save(tmp_path / "flow.keras")
+    loaded = keras.models.load_model(tmp_path / "flow.keras")
+    np.testing.assert_array_equal(loaded.log_prob(X, context), expected)
+    tfflows.export.save(flow, tmp_path / "model")
+    served = tf.saved_model.load(tmp_path / "model").signatures["log_prob"]
+    found = served(x=tf.constant(X), context=tf.constant(context))["log_prob"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -69,6 +69,17 @@ CASES = {
     ),
     "n": (lambda: vector().sample(0), ["at least 1", "found 0"]),
     "temperature": (lambda: vector().sample(1, temperature=-0.5), ["at least 0", "-0.5"]),
+    "size_of_events": (lambda: tfflows.RealNVP(6), ["event_shape=(6,)", "the number 6"]),
+    "metrics": (lambda: vector().compile("sgd", metrics=["mae"]), ["metrics", "no predictions"]),
+    "loss_weights": (lambda: vector().compile("sgd", loss_weights=[2]), ["loss_weights", "Loss"]),
+    "empty_data": (
+        lambda: fit(vector(), tf.data.Dataset.from_tensor_slices(X[:0]).batch(2)),
+        ["without a single batch"],
+    ),
+    "contexts_of_samples": (
+        lambda: vector(context_dim=2).sample(6, context=X),
+        ["6 samples with 3 contexts", "given(context)"],
+    ),
     "seed": (lambda: vector().sample(1, seed=(1, 2, 3)), ["pair", "(3,)"]),
     # Contexts.
     "missing": (lambda: vector(context_dim=2).log_prob(X), ["needs a context", "[batch, 2]"]),

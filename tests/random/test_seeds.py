@@ -6,12 +6,13 @@ import pytest
 import tensorflow as tf
 from cases import build_flow, draw_data, max_difference
 
+import tfflows
 from tfflows.distributions.dequantization import VariationalDequantizer, dequantize
 from tfflows.layers import ContinuousLayer, Hutchinson, Roulette
-from tfflows.model.losses import FlowMatching
+from tfflows.model.losses import FlowMatching, Loss
 from tfflows.networks import TimeDependentMLP
 from tfflows.ode import RungeKutta4
-from tfflows.random.seeds import hashed_seed, stateless_seed
+from tfflows.random.seeds import hashed_seed, start_generators, stateless_seed
 
 
 def on_each_replica(strategy, function, x):
@@ -126,3 +127,43 @@ def test_evaluation_meets_the_same_noise_each_time():
     # But other noise in each batch.
     first = flow.evaluate(x[:4], batch_size=4, verbose=0, return_dict=True)["nll"]
     assert abs(first - nll[0]) > 1e-6
+
+
+def test_seed_generators_follow_from_a_seed(two_replicas):
+    def states(generators, seed):
+        start_generators(generators, stateless_seed(seed))
+        return np.array([generator.state.numpy() for generator in generators])
+
+    generators = [keras.random.SeedGenerator(7) for _ in range(2)]
+    first = states(generators, 1)
+    generators[0].next()
+    np.testing.assert_array_equal(states(generators, 1), first)
+    assert len({*first.flatten(), *states(generators, 2).flatten()}) == 8
+
+    with two_replicas.scope():
+        shared = [keras.random.SeedGenerator(8) for _ in range(2)]
+
+    @tf.function
+    def on_replica():
+        start_generators(shared, stateless_seed(1))
+        return tf.stack([generator.state.value for generator in shared])
+
+    one, other = two_replicas.experimental_local_results(two_replicas.run(on_replica))
+    np.testing.assert_array_equal(one, first)
+    assert len({*first.flatten(), *other.numpy().flatten()}) == 8
+
+
+def test_parts_of_a_batch_that_is_accumulated_have_noise_of_their_own():
+    """Also where the loss is no likelihood, whose examples nothing counts."""
+    seeds = []
+
+    class Recorded(Loss):
+        def __call__(self, flow, x, context=None, seed=None, training=True):
+            seeds.append(tuple(seed.numpy()))
+            return {"loss": -flow.log_prob(x)}
+
+    flow = tfflows.Flow(tfflows.layers.Scale(), (2,))
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    flow.compile(optimizer, Recorded(), run_eagerly=True)
+    flow.fit(np.ones([8, 2], "float32"), batch_size=2, verbose=0)
+    assert len(seeds) == len({*seeds}) == 4

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from training_runs import mean_nll, read_log, read_summary, silent, tiny_data, tiny_recipe
 
 import tfflows
+from tfflows.layers import AdditiveCoupling, Chain, Reverse, Stack
 from tfflows.training import train
 
 ROOT = Path(tfflows.__file__).parents[1]
@@ -139,3 +141,88 @@ def test_killed_while_weights_are_written(tmp_path, monkeypatch, call):
         with pytest.raises(Killed):
             train(RECIPE, tmp_path, data, silent)
     check(tmp_path, train(RECIPE, tmp_path, data, silent), data)
+
+
+class Noisy(keras.layers.Layer):
+    """A conditioner of a user's own, with two generators that it draws twice from each time."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.generators = [keras.random.SeedGenerator(1), keras.random.SeedGenerator()]
+        self.dense = keras.layers.Dense(2)
+
+    def build(self, x_shape, context_shape=None):
+        self.dense.build(x_shape)
+
+    def compute_output_shape(self, x_shape, context_shape=None):
+        return (*x_shape[:-1], 2)
+
+    def call(self, x, context=None, training=False):
+        if training:
+            for generator in 2 * self.generators:
+                x = x + keras.random.normal(keras.ops.shape(x), seed=generator)
+        return self.dense(x)
+
+
+def noisy_flow():
+    keras.utils.set_random_seed(1)
+    step = Chain([AdditiveCoupling(Noisy(), "half"), Reverse()])
+    flow = tfflows.Flow(Chain([Stack(step, 2), AdditiveCoupling(Noisy(), "half")]), (4,))
+    flow.compile(keras.optimizers.Adam(0.1), steps_per_execution=2)
+    return flow
+
+
+@pytest.mark.slow
+def test_fit_with_the_backup_of_keras(tmp_path):
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
+    settings = {"batch_size": 8, "epochs": 4, "shuffle": False, "verbose": 0}
+    unbroken = noisy_flow()
+    nll = unbroken.fit(x, **settings).history["nll"]
+    assert noisy_flow().fit(x, **settings).history["nll"] == nll
+
+    def stop(epoch, logs=None):
+        if epoch == 2:
+            raise Killed
+
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(Killed):
+        killed = keras.callbacks.LambdaCallback(on_epoch_begin=stop)
+        noisy_flow().fit(x, callbacks=[backup, killed], **settings)
+    flow = noisy_flow()
+    assert flow.fit(x, callbacks=[backup], **settings).history["nll"] == nll[2:]
+    for weight, expected in zip(flow.weights, unbroken.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), expected.numpy())
+
+
+def broken_off(epoch, recipe, folder, data, strategy=None):
+    """A run that is broken off before the backup of an epoch, and started again."""
+
+    def stop(line):
+        if f"epoch {epoch}/" in line:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(recipe, folder, data, stop, strategy)
+    return train(recipe, folder, data, silent, strategy)
+
+
+@pytest.mark.slow
+def test_dropout_on_two_replicas_goes_on(tmp_path, two_replicas):
+    recipe = RECIPE.replace(config={"num_couplings": 1, "hidden": [8], "dropout": 0.2})
+    train(recipe, tmp_path / "unbroken", tiny_data(), silent, two_replicas)
+    broken_off(3, recipe, tmp_path / "run", tiny_data(), two_replicas)
+    for row, expected in zip(
+        read_log(tmp_path / "run"), read_log(tmp_path / "unbroken"), strict=True
+    ):
+        assert row["nll"] == pytest.approx(expected["nll"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_inversion_that_missed_once_is_not_tried_again(tmp_path, monkeypatch):
+    """Nor where it would not miss any more: the unbroken run did not go back to it either."""
+    drifts = iter([0.0, 1.0, 0.0, 0.0, 0.0])
+    module = sys.modules["tfflows.training.monitors"]
+    monkeypatch.setattr(module, "round_trip_error", lambda *_: next(drifts))
+    flow = broken_off(4, RECIPE.replace(memory="invert"), tmp_path, tiny_data())
+    assert flow.memory == "checkpoint"
+    assert [row["drift"] > 0 for row in read_log(tmp_path)] == [False, True, False, False]

@@ -56,6 +56,17 @@ def test_files_of_a_run(finished):
 
 
 @pytest.mark.slow
+def test_backups_that_a_kill_at_the_end_left_are_deleted(finished):
+    folder, recipe, flow, _, _ = finished
+    (folder / "backup").mkdir()
+    (folder / "backup" / "epoch_3.weights.h5").write_bytes(b"kept")
+    again = train(recipe, folder, write=silent)
+    assert not (folder / "backup").exists()
+    for weight, expected in zip(again.get_weights(), flow.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.slow
 def test_log_and_summary_agree(finished):
     folder, _, _, _, _ = finished
     log, summary = read_log(folder), read_summary(folder)

@@ -14,7 +14,7 @@ from tfflows.flows.bnaf import BNAF as BNAF
 from tfflows.flows.ffjord import FFJORD as FFJORD
 from tfflows.flows.gaussianization import Gaussianization as Gaussianization
 from tfflows.flows.glow import Glow as Glow
-from tfflows.flows.hybrid import HybridClassifier
+from tfflows.flows.hybrid import HybridClassifier as HybridClassifier
 from tfflows.flows.image_realnvp import ImageRealNVP as ImageRealNVP
 from tfflows.flows.nice import NICE as NICE
 from tfflows.flows.nsf import NSF as NSF
@@ -28,8 +28,6 @@ FLOWS = {
     for name, value in dict(globals()).items()
     if isinstance(value, type) and issubclass(value, Flow)
 }
-
-__all__ = ["FLOWS", "HybridClassifier", "flow_class", *FLOWS]
 
 
 def flow_class(name: str) -> type[Flow]:

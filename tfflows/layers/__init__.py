@@ -1,5 +1,6 @@
 """Invertible Keras layers."""
 
+from tfflows.checks.backend import require_tensorflow
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.autoregressive import Autoregressive
 from tfflows.layers.base import DataDependentLayer, InvertibleLayer
@@ -29,6 +30,8 @@ from tfflows.layers.squeeze import Squeeze
 from tfflows.layers.stack import Stack
 from tfflows.layers.sylvester import Sylvester
 from tfflows.layers.traces import ExactTrace, Hutchinson, Trace
+
+require_tensorflow()
 
 __all__ = [
     "ActNorm",

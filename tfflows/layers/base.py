@@ -35,6 +35,9 @@ class InvertibleLayer(keras.layers.Layer):
         ValueError: if the event shape or the dtype is not the one that the layer was built for.
     """
 
+    # Whether a float32 layer maps a float64 x, which it is the first to see, to its own dtype.
+    takes_float64 = False
+
     def __init__(self, **kwargs):
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = "float32"
@@ -191,7 +194,8 @@ class InvertibleLayer(keras.layers.Layer):
         dtype = call.dtype or self.compute_dtype
         if not tf.is_tensor(value):
             return tf.convert_to_tensor(value, dtype)
-        if value.dtype != dtype:
+        wide = tf.float64 if name == "x" and self.takes_float64 else dtype
+        if value.dtype not in (dtype, wide):
             raise ValueError(
                 f"{type(self).__name__} '{self.name}' computes in {dtype}, but found "
                 f"{name} of dtype {value.dtype.name}; cast it first."
@@ -232,11 +236,6 @@ class DataDependentLayer(InvertibleLayer):
     def needs_adapt(self):
         self._require_built("ask whether it needs adapt")
         return not bool(self.adapted.numpy())
-
-
-def first_estimator(layers) -> str | None:
-    """The log-det estimator of the first layer that has one."""
-    return next(filter(None, (layer.log_det_estimator for layer in layers)), None)
 
 
 def zero_log_det(x):

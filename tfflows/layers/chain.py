@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfflows.layers.base import InvertibleLayer, first_estimator
+from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.batch_normalization import BatchNormalization
 from tfflows.layers.memory import inverse_in_little_memory, require_memory_mode
 from tfflows.layers.parts import all_parts
 from tfflows.layers.passes import Pass
+from tfflows.layers.preprocessing import Reshape
 from tfflows.layers.stack import Stack
 from tfflows.layers.steps import StepView
 
@@ -126,7 +127,8 @@ class Chain(InvertibleLayer):
 
     @property
     def log_det_estimator(self):
-        return first_estimator(self.layers)
+        found = (layer.log_det_estimator for layer in self.layers)
+        return next(filter(None, found), None)
 
     def _forward(self, z, call):
         return self._in_float64(self._sequence, z, call)
@@ -140,7 +142,7 @@ class Chain(InvertibleLayer):
         context = None if call.context is None else tf.cast(call.context, tf.float64)
         wide = call.replace(context=context, dtype="float64")
         results = sequence(tf.cast(value, tf.float64), wide)
-        return tuple(tf.cast(result, value.dtype) for result in results)
+        return tuple(tf.cast(result, call.dtype or self.compute_dtype) for result in results)
 
     def _sequence(self, z, call):
         total = 0.0
@@ -159,11 +161,34 @@ class Chain(InvertibleLayer):
     def memory(self, value: str):
         self._memory = require_memory_mode(value)
 
+    @property
+    def takes_float64(self):
+        return self._num_wide > 0
+
+    @property
+    def _num_wide(self):
+        """How many layers a float64 x may pass before it has this chain's dtype."""
+        for i, layer in enumerate(reversed(self.layers)):
+            if not layer.takes_float64:
+                break
+            if not isinstance(layer, Reshape):
+                return i + 1
+        return 0
+
     def _reversed_sequence(self, x, call):
-        if self.memory != "store":
-            return inverse_in_little_memory(self.layers, x, call, self.memory)
+        is_wide = x.dtype != (call.dtype or self.compute_dtype)
+        rest = len(self.layers) - (self._num_wide if is_wide else 0)
+        x, total = self._run_reversed(self.layers[rest:], x, call)
+        if self.memory == "store":
+            x, log_det = self._run_reversed(self.layers[:rest], x, call)
+        else:
+            x, log_det = inverse_in_little_memory(self.layers[:rest], x, call, self.memory)
+        return x, total + log_det
+
+    @staticmethod
+    def _run_reversed(layers, x, call):
         total = 0.0
-        for layer in reversed(self.layers):
+        for layer in reversed(layers):
             x, log_det = layer.inverse_pass(x, call)
             if call.log_dets:
                 total += log_det
@@ -215,11 +240,11 @@ def set_memory_mode(layer: InvertibleLayer, memory: str):
             f"memory={memory!r} computes activations anew, but found batch normalisation "
             f"('{norms[0]}'), whose running statistics that would move again; use memory='store'."
         )
-    dropouts = [part.name for part in parts if isinstance(part, keras.layers.Dropout) and part.rate]
-    if memory != "store" and dropouts:
+    noisy = [part.name for part in parts if part._seed_generators]
+    if memory != "store" and noisy:
         raise ValueError(
-            f"memory={memory!r} calls the networks twice, but found dropout ('{dropouts[0]}'), "
-            "which would not be the same in both calls; use memory='store'."
+            f"memory={memory!r} calls the networks twice, but found dropout or the like "
+            f"('{noisy[0]}'), which would not be the same in both calls; use memory='store'."
         )
     # A stack goes by its own mode, not by that of the chain that its steps have in common.
     for part in layer._flatten_layers():

@@ -231,14 +231,17 @@ class ContinuousLayer(InvertibleLayer):
     def _solve(self, rates, value, num_integrals, times, call):
         on_adjoint = None if call.costs is None else call.costs.on_adjoint
         solver = self.solver.make(abs(times[-1] - times[0]), call.training, on_adjoint)
-        sources = value, self._constants(call)
-        owner = f"{type(self).__name__} '{self.name}', whose gradient is an equation of its own,"
-        once = once_differentiable(tf.nest.flatten(sources), owner)
-        value, constants = tf.nest.pack_sequence_as(sources, once)
         if not tf.executing_eagerly() and not call.constants:
             # Traced once, not once for each stage of the solver.
             rates = tf.function(rates, autograph=False)
-        return solve_with_integrals(solver, rates, value, num_integrals, times, constants)
+        sources = value, self._constants(call)
+
+        def function(*flat):
+            value, constants = tf.nest.pack_sequence_as(sources, flat)
+            return solve_with_integrals(solver, rates, value, num_integrals, times, constants)
+
+        owner = f"{type(self).__name__} '{self.name}', whose gradient is an equation of its own,"
+        return once_differentiable(function, tf.nest.flatten(sources), owner)
 
     def get_config(self):
         return {

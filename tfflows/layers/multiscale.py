@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfflows.layers.base import InvertibleLayer, first_estimator
+from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.passes import Pass
 
 
@@ -123,7 +123,8 @@ class MultiScale(InvertibleLayer):
 
     @property
     def log_det_estimator(self):
-        return first_estimator(self.levels)
+        found = (layer.log_det_estimator for layer in self.levels)
+        return next(filter(None, found), None)
 
     def _forward(self, z, call):
         first, *parts = self.split(z)

@@ -7,15 +7,25 @@ import itertools
 import keras
 
 from tfflows.layers.base import InvertibleLayer
-from tfflows.layers.stack import Stack
 from tfflows.layers.steps import StepView
 
 
 def all_parts(layer: InvertibleLayer) -> list[keras.layers.Layer]:
     """The layer and all layers within it, of a stack those that its steps have in common."""
     parts = layer._flatten_layers()
-    inner = [all_parts(part.template()) for part in parts if isinstance(part, Stack)]
+    # Stacks cannot be told by their class, whose file needs this one.
+    stacks = [p for p in parts if isinstance(p, InvertibleLayer) and hasattr(p, "template")]
+    inner = [all_parts(stack.template()) for stack in stacks]
     return [*parts, *itertools.chain(*inner)]
+
+
+def seed_generators(layer: keras.layers.Layer) -> list[keras.random.SeedGenerator]:
+    """Keras's seed generators in a layer and all within it: those of dropout, noise and the like.
+
+    They are found where Keras finds them: as attributes of layers, also in lists and dictionaries.
+    """
+    found = [generator for part in all_parts(layer) for generator in part._seed_generators]
+    return [*dict.fromkeys(found)]
 
 
 def layers_of_kind(layer: InvertibleLayer, kind: type[InvertibleLayer]) -> list:

@@ -125,6 +125,8 @@ class Reshape(InvertibleLayer):
         TensorShape([3, 8, 8, 1])
     """
 
+    takes_float64 = True
+
     def __init__(
         self, target_shape: Sequence[int], source_shape: Sequence[int] | None = None, **kwargs
     ):

@@ -117,9 +117,28 @@ class ResidualBlock(InvertibleLayer):
         return None if self.evaluation == Exact() else str(self.evaluation)
 
     def _inverse(self, x, call):
-        parameters, context = self._parameters(call), call.context
+        sources = x, self._parameters(call), call.context
         if call.log_dets and self._estimator(call) != Exact():
-            x, parameters, context = self._once(x, parameters, context, "estimated log-det,")
+            return self._once(self._inverse_of, sources, call, "estimated log-det,")
+        return self._inverse_of(*sources, call)
+
+    def _forward(self, z, call):
+        sources = z, self._parameters(call), call.context
+        return self._once(self._forward_of, sources, call, "forward map, a search,")
+
+    def _once(self, direction, sources, call, what):
+        """A direction of these sources, which has no second derivatives."""
+        value, parameters, context = sources
+        nest = value, parameters, [] if context is None else [context]
+
+        def function(*flat):
+            value, parameters, contexts = tf.nest.pack_sequence_as(nest, flat)
+            return direction(value, parameters, contexts[0] if contexts else None, call)
+
+        owner = f"ResidualBlock '{self.name}', because of its {what}"
+        return once_differentiable(function, tf.nest.flatten(nest), owner)
+
+    def _inverse_of(self, x, parameters, context, call):
         own = tf.cast(x, self.variable_dtype)
         residual = self._residual(parameters, context, own.dtype)
         if call.costs is not None:
@@ -133,9 +152,7 @@ class ResidualBlock(InvertibleLayer):
         _, log_det = self._value_and_log_det(residual, own, call)
         return z, tf.cast(log_det, x.dtype)
 
-    def _forward(self, z, call):
-        sources = z, self._parameters(call), call.context
-        z, parameters, context = self._once(*sources, "forward map, a search,")
+    def _forward_of(self, z, parameters, context, call):
         own = tf.cast(z, self.variable_dtype)
         residual, size = self._residual(parameters, context, own.dtype), _size(own, 1.0)
         if self.tolerance is None and own.dtype == tf.float32:
@@ -174,14 +191,6 @@ class ResidualBlock(InvertibleLayer):
             return tf.identity(x), gradient
 
         return solution(z, *tf.nest.flatten(sources))
-
-    def _once(self, value, parameters, context, what):
-        """The same, for what has no second derivatives."""
-        sources = value, parameters, [] if context is None else [context]
-        owner = f"ResidualBlock '{self.name}', because of its {what}"
-        once = once_differentiable(tf.nest.flatten(sources), owner)
-        value, parameters, contexts = tf.nest.pack_sequence_as(sources, once)
-        return value, parameters, contexts[0] if contexts else None
 
     def _parameters(self, call):
         if not call.constants:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfflows.layers.base import DataDependentLayer, constant_log_det
@@ -71,7 +72,8 @@ class Standardize(DataDependentLayer):
 
     Mean and standard deviation have one entry per dimension, are saved with the weights and are
     not trained. Before `adapt` they are 0 and 1. A constant dimension keeps a standard deviation
-    of 1.
+    of 1. A float64 x is centred before it is rounded to the layer's dtype, so that times in
+    seconds since 1970, say, keep their differences.
 
     Args:
         prior_examples: weight, in examples, of the variance averaged over all dimensions, with
@@ -89,6 +91,8 @@ class Standardize(DataDependentLayer):
          [ 1.  1.]]
     """
 
+    takes_float64 = True
+
     def __init__(self, prior_examples: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         if not prior_examples >= 0:
@@ -105,8 +109,8 @@ class Standardize(DataDependentLayer):
 
     def _set_from(self, x):
         mean, stddev = mean_and_stddev(x, self.prior_examples)
-        self.mean.assign(mean)
-        self.stddev.assign(stddev)
+        self.mean.assign(tf.cast(mean, self.variable_dtype))
+        self.stddev.assign(tf.cast(stddev, self.variable_dtype))
 
     def _forward(self, z, call):
         mean, stddev = tf.cast(self.mean, z.dtype), tf.cast(self.stddev, z.dtype)
@@ -114,18 +118,22 @@ class Standardize(DataDependentLayer):
 
     def _inverse(self, x, call):
         mean, stddev = tf.cast(self.mean, x.dtype), tf.cast(self.stddev, x.dtype)
-        return (x - mean) / stddev, constant_log_det(-tf.reduce_sum(tf.math.log(stddev)), x)
+        z = tf.cast((x - mean) / stddev, call.dtype or self.compute_dtype)
+        log_stddev = tf.cast(tf.math.log(stddev), z.dtype)
+        return z, constant_log_det(-tf.reduce_sum(log_stddev), z)
 
     def get_config(self):
         return {**super().get_config(), "prior_examples": self.prior_examples}
 
 
 def mean_and_stddev(x, prior_examples: float = 0.0):
-    """Per dimension, in float64; see `Standardize` for `prior_examples`."""
+    """Per dimension, computed in float64; see `Standardize` for `prior_examples`."""
     dtype, x = x.dtype, tf.cast(x, tf.float64)
     mean, variance = tf.nn.moments(x, axes=[0])
-    # Rounding leaves a constant with a little variance.
-    is_constant = variance <= (1e-6 * tf.reduce_max(tf.abs(x), axis=0)) ** 2
+    # A constant may differ from row to row by a rounding or two.
+    least, most = tf.reduce_min(x, axis=0), tf.reduce_max(x, axis=0)
+    eps = np.finfo(dtype.as_numpy_dtype).eps.astype("float64")
+    is_constant = most - least <= 4 * eps * tf.reduce_max(tf.abs(x), axis=0)
     variance = tf.where(is_constant, tf.zeros_like(variance), variance)
     n = tf.cast(tf.shape(x)[0], tf.float64)
     variance = (n * variance + prior_examples * tf.reduce_mean(variance)) / (n + prior_examples)

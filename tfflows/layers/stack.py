@@ -13,6 +13,7 @@ from tfflows.layers.passes import Pass
 from tfflows.layers.stacked_steps import StackedSteps
 from tfflows.layers.starts import starts
 from tfflows.layers.steps import StepView
+from tfflows.random.seeds import generator_state_of_step
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -177,8 +178,7 @@ class Stack(InvertibleLayer):
         if weights is None:
             return _WeightsOnDemand(self, index)
         values = [*zip(self.variables_of_layer, weights, strict=True)]
-        for state, seed in seeds:
-            values.append((state, seed + tf.cast(tf.stack([index, 0]), seed.dtype)))
+        values += [(state, generator_state_of_step(seed, index)) for state, seed in seeds]
         return keras.StatelessScope(values)
 
     # Data-dependent state.

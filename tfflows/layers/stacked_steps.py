@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfflows.layers.base import zero_log_det
+from tfflows.layers.parts import seed_generators
 from tfflows.layers.passes import Pass
 from tfflows.layers.rows import Rows
 
@@ -24,9 +25,8 @@ class StackedSteps:
         self._stack, self._call = stack, call
         self.state = self._places(trainable=False) if call.training else []
         self.changed = set()
-        # Of dropout: one seed for the pass, which a step's number is added to.
-        layers = stack.template()._flatten_layers() if call.training else []
-        generators = [generator for layer in layers for generator in layer._seed_generators]
+        # Of dropout: one seed for the pass, from which each step's follows.
+        generators = seed_generators(stack.template()) if call.training else []
         self._seeds = [(generator.state, generator.next()) for generator in generators]
 
     def _places(self, trainable):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util
@@ -37,7 +39,7 @@ class LayerBijector(tfp.bijectors.Bijector):
 
     The view owns nothing: `trainable_variables` are the layer's weights. Any number of batch
     dimensions is allowed. A conditional layer takes its context as a keyword, `[..., c]` with
-    batch dimensions that broadcast to those of the event: `bijector.forward(z, context=c)`,
+    batch dimensions that broadcast with those of the event: `bijector.forward(z, context=c)`,
     `distribution.log_prob(x, bijector_kwargs={"context": c})`. Class labels enter as
     `tf.one_hot(labels, num_classes)`.
 
@@ -48,6 +50,7 @@ class LayerBijector(tfp.bijectors.Bijector):
     Args:
         layer: a built `InvertibleLayer`.
         context: what a call without one is conditioned on.
+        map_context: function of a context that gives what the layer takes.
 
     Example:
         >>> layer = tfflows.layers.Scale()
@@ -59,15 +62,26 @@ class LayerBijector(tfp.bijectors.Bijector):
 
     _cache = _GraphScopedCache("_augmented_forward", "_augmented_inverse")
 
-    def __init__(self, layer, context: tf.Tensor | None = None, name: str | None = None):
+    def __init__(
+        self,
+        layer,
+        context: tf.Tensor | None = None,
+        map_context: Callable = tf.identity,
+        name: str | None = None,
+    ):
         super().__init__(
             forward_min_event_ndims=len(layer.latent_shape),
             inverse_min_event_ndims=len(layer.event_shape),
             dtype=tf.as_dtype(layer.compute_dtype),
-            parameters={"layer": layer, "context": context, "name": name},
+            parameters={
+                "layer": layer,
+                "context": context,
+                "map_context": map_context,
+                "name": name,
+            },
             name=name or layer.name,
         )
-        self._layer, self._context = layer, context
+        self._layer, self._context, self._map_context = layer, context, map_context
         # TFP finds tf.Variables, not Keras's; the attribute makes them this module's own.
         self._layer_variables = [variable._value for variable in layer.variables]
 
@@ -110,7 +124,10 @@ class LayerBijector(tfp.bijectors.Bijector):
                     f"A bijector's context is a float vector, but found {context.dtype.name}; "
                     "class labels enter as tf.one_hot(labels, num_classes)."
                 )
-            context = tf.cast(context, value.dtype)
+            context = tf.cast(self._map_context(context), value.dtype)
+            static_batch = tf.broadcast_static_shape(static_batch, context.shape[:-1])
+            batch = tf.broadcast_dynamic_shape(batch, tf.shape(context)[:-1])
+            value = tf.broadcast_to(value, tf.concat([batch, event_shape], 0))
             size = context.shape[-1]
             context = tf.broadcast_to(context, tf.concat([batch, [size]], 0))
             context = tf.reshape(context, [-1, size])

@@ -26,7 +26,7 @@ class FlowAdapting:
         self._start = self._checksum()
 
     def adapt(self, x, context=None, seed=None, again: bool = False):
-        """Set the data-dependent state of all layers from one batch x.
+        """Set the data-dependent state of all layers, and of contexts, from one batch x.
 
         `fit` and `train_on_batch` do it if it was not done before and the flow was not trained,
         `fit` with `adapt_examples` random examples of an array or the first batch of other data.
@@ -45,8 +45,16 @@ class FlowAdapting:
                 "change its density. Pass again=True to do that nevertheless."
             )
         x, _ = self.continuous(x, seed)
+        if self.context_layer is not None:
+            self.context_layer.adapt(self.checked_context(context, x))
         self.transform.adapt(x, self.layer_context(context, x))
         self._start = self._checksum()
+
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether there is data-dependent state that was not set yet."""
+        contexts = self.context_layer
+        return self.transform.needs_adapt or (contexts is not None and contexts.needs_adapt)
 
     @property
     def is_trained(self) -> bool:
@@ -62,10 +70,10 @@ class FlowAdapting:
         Args:
             x, y: as `check_data` returns them.
         """
-        if not self.transform.needs_adapt:
+        if not self.needs_adapt:
             return x
         if self.is_trained:
-            for weight in self.transform.weights:
+            for weight in self.weights:
                 if weight.name == "adapted":
                     weight.assign(tf.ones_like(weight))
             return x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 
 import keras
 import numpy as np
@@ -43,7 +44,31 @@ def as_json(value):
         return value.item()
     if hasattr(value, "get_config"):
         return keras.saving.serialize_keras_object(value)
-    return value
+    return loadable_function(value) if isinstance(value, types.FunctionType) else value
+
+
+def loadable_function(function) -> dict | str:
+    """A function, an activation say, as what Keras saves of it and makes it of again.
+
+    Raises:
+        ValueError: if Keras would save its name and not find it.
+
+    Example:
+        >>> from tfflows.model.config import loadable_function
+        >>> loadable_function(keras.activations.silu)
+        'silu'
+    """
+    config = keras.activations.serialize(function)
+    try:
+        if keras.activations.get(config) is function:
+            return config
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(
+        f"The function {function.__name__!r} of {function.__module__} cannot be loaded again; give "
+        f"its name if Keras has it, as in activation={function.__name__!r}, or register it with "
+        "keras.saving.register_keras_serializable."
+    )
 
 
 class FlowConfig:
@@ -55,9 +80,47 @@ class FlowConfig:
 
     def __new__(cls, *args, **kwargs):
         flow = super().__new__(cls, *args, **kwargs)
+        arguments = arguments_of(cls.__init__, args, kwargs)
+        size = arguments.get("event_shape")
+        if isinstance(size, (int, np.integer)):
+            raise ValueError(
+                f"{cls.__name__} takes the shape of one example, event_shape=({size},) for vectors "
+                f"of {size} numbers, but found the number {size}."
+            )
         # Layers among them are tracked where the constructor puts them.
-        flow._arguments = Untracked(arguments_of(cls.__init__, args, kwargs))
+        flow._arguments = Untracked(arguments)
         return flow
+
+    def save(self, filepath, *args, **kwargs):
+        """Save to a `.keras` file; arguments as for `keras.Model.save`.
+
+        Raises:
+            ValueError: for Keras 2's `.h5`, from which no flow could be loaded.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"{self.name} was to be saved as {filepath}, from which Keras could not load it; "
+                "give a name that ends with .keras, or use save_weights for a .weights.h5 file."
+            )
+        return super().save(filepath, *args, **kwargs)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None):
+        """Write a SavedModel as `tfflows.export.save` does, or another format.
+
+        Args:
+            filepath: the folder of the SavedModel, or of another format's files.
+            format: `"tf_saved_model"`, or as for `tfflows.export.formats.save`.
+            verbose: Keras's, and of no effect: nothing is printed.
+
+        Raises:
+            ValueError, OSError: as these do.
+        """
+        # What Keras imports to fit a flow is less than what TensorFlow takes to export one.
+        from tfflows.export import formats, saved_model
+
+        if format == "tf_saved_model":
+            return saved_model.save(self, filepath)
+        return formats.save(self, filepath, format)
 
     def get_config(self):
         """The constructor's arguments, as JSON holds them."""

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfflows.distributions.of_flow import FlowDistribution
+from tfflows.layers.base import Untracked
 from tfflows.layers.view import LayerBijector
 
 tfd = tfp.distributions
@@ -19,8 +20,16 @@ class FlowDistributions:
 
     @property
     def bijector(self):
-        """The transform as a `tfb.Bijector`; see `tfflows.bijectors.LayerBijector`."""
-        return self.transform.bijector
+        """The transform as a `tfb.Bijector`; see `tfflows.bijectors.LayerBijector`.
+
+        It takes float contexts as the flow does, and standardises them, too.
+        """
+        if self.context_layer is None:
+            return self.transform.bijector
+        if getattr(self, "_bijector", None) is None:
+            view = LayerBijector(self.transform, map_context=self.standardized_context)
+            self._bijector = Untracked(view)
+        return self._bijector.value
 
     @property
     def distribution(self):

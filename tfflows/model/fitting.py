@@ -14,11 +14,13 @@ from tfflows.checks.settings import serialized
 from tfflows.layers.base import Untracked
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
-from tfflows.layers.parts import all_parts, layers_of_kind
+from tfflows.layers.parts import all_parts, layers_of_kind, seed_generators
 from tfflows.model.adapting import FlowAdapting
 from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss, mean_over_batch
 from tfflows.model.reverse_kl import Annealing, ReverseKL
-from tfflows.random.seeds import hashed_seed, replica_and_number
+from tfflows.random.seeds import hashed_seed, replica_and_number, start_generators
+
+_OF_PREDICTIONS = ("metrics", "weighted_metrics", "loss_weights")
 
 # Instead of a run's seed: what is evaluated again meets the same noise.
 _EVALUATION = -1
@@ -51,8 +53,16 @@ class FlowFitting(FlowAdapting):
             kwargs: what `keras.Model.compile` takes besides.
 
         Raises:
-            ValueError: for another loss, or one that the flow cannot be trained with.
+            ValueError: for another loss, or one that the flow cannot be trained with, or for
+                metrics and weights of losses, which have no predictions to compare.
         """
+        needless = [name for name in _OF_PREDICTIONS if kwargs.get(name) is not None]
+        if needless:
+            raise ValueError(
+                f"{self.name} was to be compiled with {', '.join(needless)}, but makes no "
+                "predictions for it: what is minimised and measured beside nll is a "
+                "tfflows.training.losses.Loss of your own."
+            )
         loss = self._default_loss if loss in (None, "likelihood") else as_loss(loss)
         loss.check(self)
         super().compile(optimizer, **kwargs)
@@ -91,7 +101,15 @@ class FlowFitting(FlowAdapting):
         """Train with the compiled loss; arguments and result as for `keras.Model.fit`.
 
         The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
-        and is the same on one device and on several that share a batch.
+        and is the same on one device and on several that share a batch. What layers draw from a
+        `keras.random.SeedGenerator`, as dropout does, follows from them as well, but on each
+        replica it is another. Neither holds for what they draw without a generator of their own,
+        as by `keras.random.normal(shape)` and `tf.random.normal(shape)`.
+
+        With `keras.callbacks.BackupAndRestore` a run that is called again after a kill is the
+        unbroken one if it starts from the same `keras.utils.set_random_seed` and its data come in
+        the same order in each epoch. Keras shuffles arrays as in the first epoch again: give
+        `shuffle=False`, or train from a recipe (`tfflows.training.train`).
 
         x is an array, a data frame, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator,
         y the context of a conditional flow where x is an array; for the forms of batches, and when
@@ -106,10 +124,11 @@ class FlowFitting(FlowAdapting):
         x, y, sample_weight = self.check_data(x, y, sample_weight)
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
-            validation_data = self.check_data(*parts)
+            x_val, *others = self.check_data(*parts)
+            validation_data = self.for_keras(x_val), *others
         x = self.start_from(x, y)
         history = super().fit(
-            x,
+            self.for_keras(x),
             y,
             *args,
             validation_data=validation_data,
@@ -126,12 +145,13 @@ class FlowFitting(FlowAdapting):
         """One step; arguments and result as for `keras.Model.train_on_batch`, data as in `fit`."""
         self.require_class_weights(class_weight)
         x, y, sample_weight = self.check_data(x, y, sample_weight)
-        x = self.start_from(x, y)
+        x = self.for_keras(self.start_from(x, y))
         return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Figures of one batch; arguments as for `keras.Model.test_on_batch`, data as in `fit`."""
-        return super().test_on_batch(*self.check_data(x, y, sample_weight), **kwargs)
+        x, y, sample_weight = self.check_data(x, y, sample_weight)
+        return super().test_on_batch(self.for_keras(x), y, sample_weight, **kwargs)
 
     def fit_to(
         self,
@@ -206,6 +226,7 @@ class FlowFitting(FlowAdapting):
         """
         if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which checked it
             x, y, sample_weight = self.check_data(x, y, sample_weight)
+            x = self.for_keras(x)
         return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
 
     @property
@@ -241,15 +262,20 @@ class FlowFitting(FlowAdapting):
         return self._logs(super().test_step(self._with_seed(data, _EVALUATION, 0)))
 
     def _with_seed(self, data, run, step):
-        """Inputs x, context and the seed of a step's noise, which no number of replicas changes."""
+        """Inputs x, context and the seed of a step's noise, which no number of replicas changes.
+
+        What Keras's seed generators draw follows from it, too.
+        """
         x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         # Of this epoch; gradients that are accumulated belong to one step.
         _, num_replicas = replica_and_number()
-        examples_seen = num_replicas * tf.cast(self._nll.count, tf.int64)
+        examples_seen = num_replicas * tf.cast(self._loss_tracker.count, tf.int64)
+        seed = hashed_seed(run, step, examples_seen)
+        start_generators(seed_generators(self), seed)
         x, context = x if isinstance(x, tuple) else (x, context)
         # Where there are weights, Keras wants something.
         context = context if self.is_conditional else None
-        return (x, context, hashed_seed(run, step, examples_seen)), None, sample_weight
+        return (self.unpacked(x), context, seed), None, sample_weight
 
     def step_values(self, x, context, seed, training):
         """What the compiled loss makes of a step, see `tfflows.training.losses.Loss`."""

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from tfflows.checks.values import require_dtype, require_finite, require_range
 from tfflows.distributions.dequantization import dequantize, require_pixels
+from tfflows.layers.passes import Pass
+from tfflows.layers.scale import Standardize
 from tfflows.random.seeds import stateless_seed
 
 
@@ -37,6 +39,11 @@ class FlowInputs:
         self.context_dim = context_dim
         self.num_classes = num_classes
         self.dequantizer = dequantizer
+        # Vectors are standardised as x is; labels have nothing to standardise.
+        self.context_layer = None
+        if context_dim is not None:
+            self.context_layer = ContextStandardize(dtype=self.compute_dtype)
+            self.context_layer.build((None, context_dim))
         if dequantizer is not None:
             require_dtype("dequantizer", dequantizer, self.compute_dtype)
             if not dequantizer.built:
@@ -48,10 +55,11 @@ class FlowInputs:
         return self.context_dim is not None or self.num_classes is not None
 
     def continuous(self, x, seed=None, training=False):
-        """x as a finite tensor of the flow's dtype, and log q(u|x) of the noise u in it.
+        """x as a finite tensor of floats, and log q(u|x) of the noise u in it.
 
-        Integer images are dequantised; where the noise is uniform, or there is none, log q is 0.
-        Arguments and errors as for `Flow.log_prob`.
+        They are of the flow's dtype, or float64 where x has more digits than float32 and the
+        transform can use them. Integer images are dequantised; where the noise is uniform, or there
+        is none, log q is 0. Arguments and errors as for `Flow.log_prob`.
         """
         x = x if tf.is_tensor(x) else tf.convert_to_tensor(as_array(x, self.name))
         self._check_shape_and_dtype(x.shape, x.dtype)
@@ -59,7 +67,8 @@ class FlowInputs:
             x = require_pixels(x, self.num_bits)
             seed = stateless_seed(seed)
             return self._compiled(self._dequantized, (x,), (seed,), training=training)
-        x = tf.cast(x, self.compute_dtype)
+        wide = _wide(x.dtype) if self.transform.takes_float64 else None
+        x = tf.cast(x, wide or self.compute_dtype)
         return require_finite(x, f"{self.name} needs finite x"), 0.0
 
     def _dequantized(self, x, seed, training):
@@ -97,7 +106,20 @@ class FlowInputs:
         return require_finite(x, f"{self.name} needs finite x")
 
     def layer_context(self, context, x):
-        """The context as the float matrix that the layers take, or `None`."""
+        """The context as the float matrix that the layers take, or `None`.
+
+        Labels become one-hot vectors. Vectors are standardised, by what `adapt` saw.
+        """
+        return self.standardized_context(self.checked_context(context, x))
+
+    def standardized_context(self, context):
+        """A float context, as it was given, with a mean of 0 and a standard deviation of 1."""
+        if self.context_layer is None:
+            return context
+        return self.context_layer.inverse_pass(context, Pass(log_dets=False))[0]
+
+    def checked_context(self, context, x):
+        """The context as a float matrix, or `None`, before it is standardised."""
         if not self.is_conditional:
             if context is not None:
                 raise ValueError(f"{self.name} is not conditional, but was given a context.")
@@ -109,7 +131,8 @@ class FlowInputs:
         )
         if context is None:
             raise ValueError(f"{self.name} is conditional and needs a context: {kind}.")
-        context = tf.convert_to_tensor(context)
+        if not tf.is_tensor(context):
+            context = tf.convert_to_tensor(np.asarray(context))
         expected = x.shape[:1] if self.num_classes else (x.shape[0], self.context_dim)
         if not context.shape.is_compatible_with(expected):
             raise ValueError(
@@ -117,7 +140,7 @@ class FlowInputs:
                 f"found shape {tuple(context.shape)}."
             )
         if not self.num_classes:
-            context = tf.cast(context, self.compute_dtype)
+            context = tf.cast(context, _wide(context.dtype) or self.compute_dtype)
             return require_finite(context, f"{self.name} needs a finite context")
         if not context.dtype.is_integer:
             raise ValueError(
@@ -127,6 +150,22 @@ class FlowInputs:
             context, self.num_classes, f"{self.name} expected as context {kind}"
         )
         return tf.one_hot(context, self.num_classes, dtype=self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="tfflows")
+class ContextStandardize(Standardize):
+    """Standardisation of contexts, which files of version 0.1.0 do not have."""
+
+    def load_own_variables(self, store):
+        if len(store.keys()):
+            super().load_own_variables(store)
+        else:
+            self.adapted.assign(True)
+
+
+def _wide(dtype):
+    """Float64 for numbers that may have more digits than float32, else `None`."""
+    return tf.float64 if dtype == tf.float64 or (dtype.is_integer and dtype.size > 2) else None
 
 
 def as_array(x, owner: str) -> np.ndarray:

@@ -91,6 +91,11 @@ class FlowSampling:
             context = tf.convert_to_tensor(context)
             if context.shape.rank == (0 if self.num_classes else 1):
                 context = tf.repeat(context[tf.newaxis], n, axis=0)
+            elif context.shape[0] not in (None, n):
+                raise ValueError(
+                    f"{self.name} was asked for {n} samples with {context.shape[0]} contexts: give "
+                    "one for all or one for each. given(context).sample(n) draws n of each."
+                )
         context = self.layer_context(context, tf.TensorSpec((n, *self.transform.latent_shape)))
         temperature = as_dtype(temperature, self.compute_dtype)
         numbers = tf.constant(n, tf.int32), stateless_seed(seed), temperature

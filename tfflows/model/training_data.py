@@ -51,14 +51,32 @@ class FlowData(FlowInputs):
             return self._checked_generator(x), y, sample_weight
         if hasattr(x, "__array__") or isinstance(x, list):
             x = as_array(x, self.name)
+            x = x.astype("float64") if x.dtype == np.uint64 else x
             self.check_values(x)
             y = None if y is None else as_array(y, self.name)
             with tf.device("CPU:0"):  # the whole array need not fit elsewhere
-                self.layer_context(y, x)
+                self.checked_context(y, x)
             if sample_weight is not None:
                 sample_weight = self._checked_weights(np.asarray(sample_weight), x).numpy()
             return self._packed(x, y, sample_weight)
         return x, y, sample_weight
+
+    def for_keras(self, x):
+        """An array as Keras is to have it, which rounds all floats to its `floatx`, float32.
+
+        Float64 numbers that float32 would change go as their bits; `unpacked` makes them numbers
+        again.
+        """
+        is_wide = self.compute_dtype == "float64" or self.transform.takes_float64
+        if not (isinstance(x, np.ndarray) and is_wide and self.num_bits is None):
+            return x
+        wide = x.astype("float64")
+        return x if np.array_equal(wide, wide.astype("float32")) else wide.view("uint64")
+
+    @staticmethod
+    def unpacked(x):
+        """Numbers of a batch of `for_keras`."""
+        return tf.bitcast(x, tf.float64) if x.dtype == tf.uint64 else x
 
     def check_values(self, x):
         """Raise `ValueError` unless an array can be fitted or evaluated on."""
@@ -78,10 +96,12 @@ class FlowData(FlowInputs):
     def first_batch(self, x):
         """x and context of a checked data set's first batch, and the data set with all of them."""
         if isinstance(x, types.GeneratorType):
-            first = next(x)
+            first = next(x, None)
             x = _generator(itertools.chain([first], x))
         else:
-            first = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x))
+            first = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x), None)
+        if first is None:
+            raise ValueError(f"{self.name} was given data without a single batch.")
         first, context, _ = self._parts_of(first)
         return (first, context if self.is_conditional else None), x
 
@@ -120,7 +140,7 @@ class FlowData(FlowInputs):
         self._check_pixels_dtype(x)
         checked = [self.checked_values(x)]
         if context is not None or self.is_conditional:
-            checked.append(self.layer_context(context, x))
+            checked.append(self.checked_context(context, x))
         if weights is not None:
             weights = self._checked_weights(weights, x)
         with tf.control_dependencies(checked):

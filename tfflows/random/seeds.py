@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,9 +18,31 @@ def hashed_seed(run: int, step, position) -> tf.Tensor:
     """
     number = tf.bitwise.left_shift(tf.cast(step, tf.int64), tf.constant(32, tf.int64))
     number += tf.cast(position, tf.int64)
-    seed = tf.stack([tf.constant(run, tf.int64), number])
+    return _bits([2], tf.stack([tf.constant(run, tf.int64), number]))
+
+
+def start_generators(generators: Sequence[keras.random.SeedGenerator], seed):
+    """Let all that Keras's seed generators draw next follow from one seed, `[2]`.
+
+    Each has a stream of its own, on each replica another one, whatever it has drawn before and
+    whatever seed it was made with.
+    """
+    if generators:
+        states = own_rows(lambda n: _bits([n, 2], seed), len(generators))
+        for generator, state in zip(generators, tf.unstack(states, len(generators)), strict=True):
+            generator.state.assign(tf.cast(state, generator.state.dtype))
+
+
+def generator_state_of_step(state, index) -> tf.Tensor:
+    """Where step `index` of several starts, instead of a generator's state; also within steps."""
+    # A generator counts in the second number.
+    seed = state + tf.cast(tf.stack([index, 0]), state.dtype)
+    return tf.cast(_bits([2], seed), state.dtype)
+
+
+def _bits(shape, seed):
     return tf.random.stateless_uniform(
-        [2], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
+        shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
 
 

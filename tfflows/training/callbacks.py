@@ -6,13 +6,13 @@ import contextlib
 import importlib.util
 import math
 import time
-import uuid
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from tfflows import plots
+from tfflows.training.files import save_whole
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -119,43 +119,6 @@ class Backup(keras.callbacks.Callback):
         """Number of epochs and path of each backup, newest first."""
         paths = self.folder.glob("epoch_*.weights.h5")
         return sorted(((int(path.name[6:].split(".")[0]), path) for path in paths), reverse=True)
-
-
-def save_whole(model, path: Path):
-    """Save weights (of the optimizer too) so that the file is never seen half-written.
-
-    Raises:
-        OSError: if there is no room; what was at this place before still is.
-    """
-    unfinished = path.with_name(f"unfinished.{path.name}")
-    try:
-        # Where it finds none, HDF5 brings the process down.
-        _require_room(model, unfinished)
-        model.save_weights(unfinished)
-        unfinished.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        reason = error.strerror or error
-        raise OSError(f"cannot write the weights {path}: {reason}") from error
-
-
-def _require_room(model, path: Path):
-    """Fill a file with as many bytes as the weights will take, at most."""
-    variables = model.variables + (model.optimizer.variables if model.optimizer else [])
-    size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in variables)
-    # Groups and headers take a kilobyte for each.
-    size += 2**11 * (len(variables) + 8)
-    with open(path, "wb") as file:
-        for start in range(0, size, 2**20):
-            file.write(bytes(min(2**20, size - start)))
-
-
-def write_whole(path: Path, text: str):
-    """Write a text file so that it is never seen half-written, even if several processes do."""
-    unfinished = path.with_name(f"unfinished.{uuid.uuid4().hex}.{path.name}")
-    unfinished.write_text(text, encoding="utf-8", newline="")
-    unfinished.replace(path)
 
 
 class Progress(keras.callbacks.Callback):

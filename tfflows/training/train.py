@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -29,9 +30,9 @@ from tfflows.training.callbacks import (
     Progress,
     SampleGrid,
     tensorboard_is_installed,
-    write_whole,
 )
 from tfflows.training.distribution import is_chief, wait_for_workers
+from tfflows.training.files import held, write_whole
 from tfflows.training.monitors import (
     DivergedError,
     DriftMonitor,
@@ -48,6 +49,7 @@ from tfflows.training.run_report import report_of_run
 from tfflows.training.schedule import WarmupHoldDecay
 
 BEST = "best.weights.h5"
+_BACKUP = "backup"
 _REWINDS = "rewinds.json"
 _MOST_REWINDS = 3
 
@@ -64,8 +66,8 @@ def train(
     The folder gets `recipe.json`, `log.csv` (figures per epoch), `samples.png`,
     `best.weights.h5`, at the end `run.json` (epochs, best epoch, wall time) and `report.md` (with
     `curves.png`), and `tensorboard/` if TensorBoard is installed. Called again after a kill, it
-    goes on from the last whole epoch; called again after the end, which may be that of the recipe's
-    patience, it only loads the result.
+    goes on from the last whole epoch, and deletes what was left half-written; called again after
+    the end, which may be that of the recipe's patience, it only loads the result.
 
     Where a loss is not finite or explodes (see `tfflows.training.StopOnDivergence`), training goes
     back to the last whole epoch and on with half the learning rate, up to three times;
@@ -86,11 +88,15 @@ def train(
         ValueError: if the replicas cannot share a batch equally, the folder holds a run of another
             recipe, training diverges once more after three rewinds, or as the data and flow do.
         DivergedError: if it diverges with several workers.
-        OSError: if the folder cannot be written, or the disk is full in the middle of the run.
+        OSError: if the folder cannot be written, another process trains into it, or the disk is
+            full in the middle of the run.
         ConnectionError: if another worker cannot be reached any more.
 
     After an error nothing but the epoch that it happened in is lost: called again, all workers go
-    on with it.
+    on with it. A run that goes on is the unbroken one: the order of the data, flips, noise and what
+    layers draw from a `keras.random.SeedGenerator` (dropout, say) follow from the recipe's seed and
+    the number of the step, see `tfflows.Flow.fit`. On one device the parameters are the same bit by
+    bit, where TensorFlow's kernels are deterministic.
     """
     strategy = strategy or tf.distribute.get_strategy()
     num_replicas = strategy.num_replicas_in_sync
@@ -100,7 +106,16 @@ def train(
             "share equally."
         )
     folder = _run_folder(folder, recipe, is_chief(strategy))
-    data = data or recipe.load_data()
+    with held(folder) if is_chief(strategy) else contextlib.nullcontext(True) as alone:
+        if not alone and not (folder / "run.json").is_file():
+            raise OSError(
+                f"Another process trains into the folder {folder}: wait for its end, or choose "
+                "another folder."
+            )
+        return _trained(recipe, folder, data or recipe.load_data(), write, strategy)
+
+
+def _trained(recipe, folder, data, write, strategy) -> Flow:
     start = None
     if recipe.pretraining is not None:
         start = folder / "pretraining"
@@ -118,10 +133,12 @@ def train(
                     raise DivergedError(f"{error} Start all workers again: {ahead}") from error
                 write(f"{error} {ahead}")
                 flow = _start(recipe, data, start)
-    if num_replicas > 1:
+    if strategy.num_replicas_in_sync > 1:
         # Its weights can be read without the other workers.
         flow = recipe.build_flow(data)
     flow.load_weights(folder / BEST)
+    if is_chief(strategy):
+        shutil.rmtree(folder / _BACKUP, ignore_errors=True)
     report = folder / "report.md"
     if is_chief(strategy) and not report.is_file():
         summary = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -170,7 +187,7 @@ def _rewind(recipe, folder, error, rewinds) -> str:
             f"{error} This was at a learning rate of {rate:g}, after {len(rewinds)} rewinds that "
             "halved it each: lower the recipe's learning_rate, or set its global_clipnorm."
         ) from error
-    epoch = Backup(folder / "backup").epochs_done()
+    epoch = Backup(folder / _BACKUP).epochs_done()
     rewinds = [*rewinds, {"after_epoch": epoch, "reason": str(error)}]
     write_whole(folder / _REWINDS, json.dumps(rewinds, indent=2) + "\n")
     rate = recipe.learning_rate * 0.5 ** len(rewinds)
@@ -219,11 +236,11 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
     if recipe.precision == "mixed_float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     flow.compile(optimizer, recipe.loss, jit_compile=recipe.jit_compile)
-    if flow.transform.needs_adapt:
+    if flow.needs_adapt:
         # Random examples know the statistics better than the first batch.
         x, y = flow.examples_to_adapt_to(data.train.x, data.train.y if recipe.conditional else None)
         flow.adapt(x, y, seed=recipe.seed)
-    backup = Backup(folder / "backup")
+    backup = Backup(folder / _BACKUP)
     epochs_done = backup.restore(flow, write)
     # The noise of a step follows from this and the step's number.
     keras.utils.set_random_seed(recipe.seed)
@@ -257,7 +274,8 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
         monitors.append(LipschitzBound())
     if flow.memory == "invert":
         x, y = (None if part is None else part[:32] for part in data.train)
-        monitors.append(DriftMonitor(x, y if recipe.conditional else None, write))
+        drifts = [row["drift"] for row in rows]
+        monitors.append(DriftMonitor(x, y if recipe.conditional else None, write, drifts))
     try:
         flow.fit(
             distributed(strategy, flow.check_data(batches)[0]),
@@ -300,7 +318,7 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
                 f"Training ended after epoch {len(rows)} of {recipe.epochs}: the last "
                 f"{recipe.patience}, the recipe's patience, did not lower the validation nll."
             )
-        _finish(folder, rows, backup)
+        _finish(folder, rows)
     wait_for_workers(strategy)
 
 
@@ -321,7 +339,7 @@ def _divisible(data: Dataset, num_replicas: int) -> Dataset:
     return data if size == len(x) else dataclasses.replace(data, validation=rest)
 
 
-def _finish(folder, rows, backup):
+def _finish(folder, rows):
     best_row = min(rows, key=lambda row: row["val_nll"])
     pretraining = folder / "pretraining" / "run.json"
     first = json.loads(pretraining.read_text()) if pretraining.is_file() else {}
@@ -336,7 +354,6 @@ def _finish(folder, rows, backup):
         **({"pretraining": first} if first else {}),
     }
     write_whole(folder / "run.json", json.dumps(summary, indent=2) + "\n")
-    shutil.rmtree(backup.folder)
 
 
 def _callbacks(recipe, folder, own, data, flow, write):
@@ -355,7 +372,7 @@ def _callbacks(recipe, folder, own, data, flow, write):
         BestWeights(own / BEST, best),
         *(_reports(recipe, folder, data, flow, write) if own == folder else []),
         *([swap_back] if uses_average else []),
-        Backup(own / "backup"),
+        Backup(own / _BACKUP),
     ]
 
 
