@@ -21,6 +21,8 @@ from tfflows.layers import (
     BatchNormalization,
     BlockAutoregressive,
     Chain,
+    Column,
+    Columns,
     ContinuousLayer,
     Conv1x1,
     Coupling,
@@ -45,6 +47,7 @@ from tfflows.layers import (
     Standardize,
     Sylvester,
 )
+from tfflows.layers.supports import HeavyTails, Integers, Interval, Positive, Real
 from tfflows.networks import (
     MLP,
     ConvNetwork,
@@ -368,6 +371,16 @@ def _block_autoregressive():
     }
 
 
+def _columns(dtype):
+    """Supports of which all hold the unit interval, its ends too."""
+    supports = [
+        *(Interval(-0.1, 1.1), Real(), HeavyTails(0.3, 0.5)),
+        *(Interval(-0.1, 1.1), Positive(-0.2), Integers(), Integers(-1)),
+    ]
+    columns = [Column(str(i), support) for i, support in enumerate(supports)]
+    return Columns(columns, dtype=dtype)
+
+
 LAYERS = {
     **_block_autoregressive(),
     **_stacks(),
@@ -422,6 +435,7 @@ LAYERS = {
     # The slope of the sigmoid, 0.02 at |z| = 4, magnifies the rounding of x.
     "logit": LayerCase(lambda dtype: Logit(0.05, dtype=dtype), (3,), None, "unit", 1e-5),
     "logit_wide": LayerCase(lambda dtype: Logit(0.3, dtype=dtype), (2, 2), None, "unit", 1e-5),
+    "columns": LayerCase(_columns, (7,), None, "unit", 1e-5),
     "chain": LayerCase(_chain, (4,), 2, "unit", 1e-5),
     "chain_plain": LayerCase(_chain, (4,), None, "unit", 1e-5),
     "bijector": LayerCase(

@@ -20,6 +20,7 @@ from tfflows import export
 from tfflows.distributions import Logistic, Normal
 from tfflows.export import warmup
 from tfflows.export.signatures import SIGNATURES
+from tfflows.layers import Column, supports
 from tfflows.random import counter
 
 FLOWS = {
@@ -489,3 +490,25 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_save_takes_flows_only(tmp_path):
     with pytest.raises(ValueError, match=r"takes a tfflows.Flow, but found <Scale"):
         export.save(tfflows.layers.Scale(), tmp_path / "1")
+
+
+@pytest.mark.slow
+def test_columns_of_a_table_are_in_the_export(tmp_path):
+    columns = [
+        Column("same", supports.Constant("x"), "object"),
+        Column("price", supports.Positive()),
+        Column("letter", supports.Categories(("a", "b")), "object"),
+    ]
+    inner = tfflows.RealNVP((2,), num_couplings=2, hidden=(4,))
+    flow = tfflows.data.Table(columns).with_support(inner)
+    texts = {"card.json": '{"summary": "Made up."}', "card.md": "Made up."}
+    path = export.save(flow, tmp_path / "flow" / "1", texts)
+    extra = path / "assets.extra"
+    names = ["price", "letter"]
+    card = json.loads((extra / "card.json").read_text())
+    assert card == {"summary": "Made up.", "columns": names}
+    facts = json.loads((extra / "metadata.json").read_text())
+    assert facts["columns"] == names and "k + u" in facts["units"]["x"]
+    x = np.array([[3.0, 0.5], [0.1, 1.7]], "float32")
+    served = tf.saved_model.load(path).signatures["log_prob"]
+    np.testing.assert_allclose(served(x=x)["log_prob"], flow.log_prob(x), rtol=1e-5)

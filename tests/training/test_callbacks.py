@@ -1,6 +1,7 @@
 """Progress, pictures and TensorBoard."""
 
 import importlib.util
+import types
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 from training_runs import read_log, read_summary, tiny_data, tiny_recipe
 
 import tfflows
-from tfflows.training import LatentHistogram, Progress, SampleGrid, train
+from tfflows.training import LatentHistogram, Patience, Progress, SampleGrid, train
 
 
 def called(callback, epochs, model=None):
@@ -46,7 +47,8 @@ def test_sample_grid_draws_every_so_often_and_at_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(
         tfflows.plots, "save_samples", lambda flow, path, **settings: drawn.append(settings)
     )
-    grid = called(SampleGrid(tmp_path / "s.png", every=3), 7)
+    model = types.SimpleNamespace(stop_training=False)
+    grid = called(SampleGrid(tmp_path / "s.png", every=3), 7, model)
     epochs = []
     for epoch in range(7):
         before = len(drawn)
@@ -55,6 +57,30 @@ def test_sample_grid_draws_every_so_often_and_at_the_end(tmp_path, monkeypatch):
             epochs.append(epoch + 1)
     assert epochs == [3, 6, 7]
     assert all(settings == drawn[0] for settings in drawn)
+    model.stop_training = True
+    grid.on_epoch_end(0)
+    assert len(drawn) == 4
+
+
+@pytest.mark.parametrize(
+    ("earlier", "values", "ends"),
+    [
+        ([], [3.0, 2.0, 2.5, 2.0, 1.0], [False, False, False, True, False]),  # as low is not lower
+        ([3.0, 4.0], [5.0, 2.0], [True, False]),
+        ([1.0, 4.0, 5.0], [], []),
+    ],
+)
+def test_patience_counts_epochs_since_the_best(earlier, values, ends):
+    model = types.SimpleNamespace(stop_training=False)
+    patience, endless = (called(Patience(epochs, earlier), 9, model) for epochs in (2, None))
+    assert patience.is_over == (len(earlier) == 3)
+    found = []
+    for epoch, value in enumerate(values):
+        patience.on_epoch_end(epoch, {"val_nll": value})
+        found.append(model.stop_training)
+        endless.on_epoch_end(epoch, {"val_nll": value})
+        assert not model.stop_training
+    assert found == ends
 
 
 @pytest.mark.slow

@@ -82,6 +82,8 @@ def test_bad_files(tmp_path, text, message):
         ("learning_rate", float("nan")),
         ("learning_rate", "fast"),
         ("passes_per_epoch", 0),
+        ("patience", 0),
+        ("patience", 1.5),
         ("gradient_accumulation", 0),
         ("gradient_accumulation", 5),
         ("precision", "bfloat16"),

@@ -93,6 +93,33 @@ def test_best_is_not_overwritten_by_a_worse_epoch_after_resuming(tmp_path):
     check(tmp_path, flow, data)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [None, "in epoch 2", "at the end"])
+def test_patience_ends_a_run_that_was_killed_as_one_that_was_not(tmp_path, monkeypatch, killed):
+    recipe, lines = tiny_recipe(epochs=8, patience=2), []
+    data = tiny_data(validation_bend=-1)  # the first epoch is the best one
+
+    def write(line):
+        lines.append(line)
+        if killed == "in epoch 2" and "epoch 2/8" in line:
+            raise Killed
+        if killed == "at the end" and line.startswith("Training ended"):
+            raise Killed
+
+    if killed:
+        with pytest.raises(Killed):
+            train(recipe, tmp_path, data, write)
+    train(recipe, tmp_path, data, lines.append)
+    assert [row["epoch"] for row in read_log(tmp_path)] == [0, 1, 2]
+    summary = read_summary(tmp_path)
+    assert (summary["epochs"], summary["best_epoch"]) == (3, 1)
+    assert lines[-1] == (
+        "Training ended after epoch 3 of 8: the last 2, the recipe's patience, did not lower the "
+        "validation nll."
+    )
+    assert (tmp_path / "report.md").is_file()
+
+
 # Each epoch of this data is better than all before it, so it writes weights twice: the best ones,
 # and those to resume from.
 @pytest.mark.slow

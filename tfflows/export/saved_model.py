@@ -15,6 +15,8 @@ from tfflows import __version__
 from tfflows.export import warmup
 from tfflows.export.signatures import Signatures
 from tfflows.flow import Flow
+from tfflows.layers import Columns
+from tfflows.layers.parts import layers_of_kind
 
 
 def save(
@@ -55,7 +57,8 @@ def save(
     `assets.extra/metadata.json` in the SavedModel holds the flow's class and config, tfflows's
     version and what each signature takes and returns, and `tf_serving_warmup_requests` beside it
     the requests that TensorFlow Serving runs when it loads the model, taken from the name of the
-    directory that `path` is in.
+    directory that `path` is in. Of a flow of a `tfflows.data.Table`, the names of its columns in x
+    are `columns` of the metadata and of `card.json`, for the page of `tfflows serve`.
 
     Args:
         flow: the flow; its weights are copied.
@@ -89,7 +92,7 @@ def save(
     path = Path(path)
     with new_directory(path) as folder:
         _write(flow, folder, path.parent.name, log_probs)
-        for name, text in (extra_files or {}).items():
+        for name, text in _with_columns(extra_files or {}, flow).items():
             (folder / "assets.extra" / name).write_text(text, encoding="utf-8")
     return path
 
@@ -135,6 +138,19 @@ def version_path(directory: str | os.PathLike, name: str, version: int) -> Path:
     return Path(directory) / name / str(version)
 
 
+def _with_columns(files: dict[str, str], flow: Flow) -> dict[str, str]:
+    """The files, with the names of a table's columns in the card."""
+    layers = layers_of_kind(flow.transform, Columns)
+    if not layers:
+        return files
+    card = {**json.loads(files.get("card.json", "{}")), "columns": _names(layers[-1])}
+    return {**files, "card.json": json.dumps(card, indent=2) + "\n"}
+
+
+def _names(layer: Columns) -> list[str]:
+    return [column.name for column in layer.in_x]
+
+
 def _write(flow, path, name, log_probs):
     signatures = Signatures(flow, log_probs, constants=True)
     metadata = signatures.metadata = described(signatures)
@@ -167,7 +183,10 @@ def traced(signatures: Signatures):
 def described(signatures: Signatures) -> str:
     """The text of metadata.json."""
     flow = signatures.flow
-    pixels = f"pixels in [0, {2**flow.num_bits})" if flow.num_bits else "as in the training data"
+    unit = f"pixels in [0, {2**flow.num_bits})" if flow.num_bits else "as in the training data"
+    table = layers_of_kind(flow.transform, Columns)
+    if table:
+        unit = "as tfflows.data.Table encodes rows: integers and codes k as k + u, 0 < u < 1"
     used = {name for names in signatures.signatures.values() for name in names[0] + names[1]}
     description = {
         "class": type(flow).__name__,
@@ -182,6 +201,7 @@ def described(signatures: Signatures) -> str:
             for name, spec in signatures.specs.items()
             if name in used
         },
-        "units": {"log_prob": "nats per example, continuous density of x", "x": pixels},
+        "units": {"log_prob": "nats per example, continuous density of x", "x": unit},
+        **({"columns": _names(table[-1])} if table else {}),
     }
     return json.dumps(description, indent=2) + "\n"

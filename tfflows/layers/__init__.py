@@ -8,6 +8,7 @@ from tfflows.layers.batch_normalization import BatchNormalization
 from tfflows.layers.block_autoregressive import BlockAutoregressive
 from tfflows.layers.chain import Chain
 from tfflows.layers.circular import CircularShift
+from tfflows.layers.columns import Column, Columns
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from tfflows.layers.elementwise import Elementwise
@@ -41,6 +42,8 @@ __all__ = [
     "BlockAutoregressive",
     "Chain",
     "CircularShift",
+    "Column",
+    "Columns",
     "ContinuousLayer",
     "Conv1x1",
     "Costs",

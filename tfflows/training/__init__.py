@@ -11,6 +11,7 @@ from tfflows.training.monitors import (
     GradientNorm,
     LatentHistogram,
     LipschitzBound,
+    Patience,
     StopOnDivergence,
 )
 from tfflows.training.optimizer import FusedAdamW
@@ -27,6 +28,7 @@ __all__ = [
     "GradientNorm",
     "LatentHistogram",
     "LipschitzBound",
+    "Patience",
     "Progress",
     "Recipe",
     "ReverseKL",

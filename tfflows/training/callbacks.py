@@ -31,7 +31,8 @@ class SampleGrid(keras.callbacks.Callback):
         self._writer = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+        is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if (epoch + 1) % self.every and not is_last:
             return
         # The same seed every time, so that pictures differ by training alone.
         plots.save_samples(self.model, self.path, seed=0)

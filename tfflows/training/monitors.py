@@ -58,6 +58,32 @@ class StopOnDivergence(keras.callbacks.Callback):
             self._lowest, self._before = min(self._lowest, mean), total
 
 
+class Patience(keras.callbacks.Callback):
+    """End training after some epochs without a lower validation nll.
+
+    Args:
+        epochs: how many; `None` for no end.
+        earlier: validation nll of each epoch of an earlier part of this run.
+    """
+
+    def __init__(self, epochs: int | None, earlier: Sequence[float] = ()):
+        super().__init__()
+        self._epochs = epochs
+        self._values = [*earlier]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there were as many epochs since the best one."""
+        if self._epochs is None or not self._values:
+            return False
+        best = self._values.index(min(self._values))
+        return len(self._values) - 1 - best >= self._epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._values.append(logs["val_nll"])
+        self.model.stop_training = self.is_over
+
+
 class DriftMonitor(keras.callbacks.Callback):
     """See that inversion finds the activations again, for flows with `memory="invert"`.
 

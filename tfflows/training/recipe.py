@@ -34,6 +34,8 @@ class Recipe:
         learning_rate: Adam's highest; it falls to zero along a cosine over the last epochs.
         warmup_steps: steps over which the learning rate rises from zero.
         decay_epochs: epochs over which the learning rate falls; `None` for all.
+        patience: number of epochs without a lower validation nll after which training ends early;
+            `None` for all epochs. The learning rate falls as if all of them came.
         ema_momentum: of an exponential moving average of the weights, which then is what is
             validated and kept; `None` for none.
         flip: mirror half of the training images left to right.
@@ -65,6 +67,7 @@ class Recipe:
     learning_rate: float = 1e-3
     warmup_steps: int = 0
     decay_epochs: int | None = None
+    patience: int | None = None
     ema_momentum: float | None = None
     flip: bool = False
     weight_decay: float = 0.0
@@ -86,6 +89,8 @@ class Recipe:
             object.__setattr__(self, name, json.loads(text))
         names = ("epochs", "passes_per_epoch", "batch_size", "gradient_accumulation")
         positive = {name: getattr(self, name) for name in names}
+        if self.patience is not None:
+            positive["patience"] = self.patience
         for name, value in positive.items():
             if not isinstance(value, int) or value < 1:
                 raise ValueError(

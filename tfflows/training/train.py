@@ -39,6 +39,7 @@ from tfflows.training.monitors import (
     GradientNorm,
     LatentHistogram,
     LipschitzBound,
+    Patience,
     StepCounter,
     StopOnDivergence,
 )
@@ -66,7 +67,7 @@ def train(
     `best.weights.h5`, at the end `run.json` (epochs, best epoch, wall time) and `report.md` (with
     `curves.png`), and `tensorboard/` if TensorBoard is installed. Called again after a kill, it
     goes on from the last whole epoch, and deletes what was left half-written; called again after
-    the end, it only loads the result.
+    the end, which may be that of the recipe's patience, it only loads the result.
 
     Where a loss is not finite or explodes (see `tfflows.training.StopOnDivergence`), training goes
     back to the last whole epoch and on with half the learning rate, up to three times;
@@ -264,21 +265,24 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
     scratch = None if is_chief(strategy) else tempfile.TemporaryDirectory()
     own = folder if scratch is None else Path(scratch.name)
     counter = StepCounter()
-    lowest = min((row["loss"] for row in _read_log(log)), default=math.inf)
+    rows = _read_log(log)
+    lowest = min((row["loss"] for row in rows), default=math.inf)
     guard = StopOnDivergence(math.prod(flow.event_shape), lowest)
-    monitors = [guard, counter, GradientNorm()]
+    patience = Patience(recipe.patience, [row["val_nll"] for row in rows])
+    monitors = [guard, counter, patience, GradientNorm()]
     if layers_of_kind(flow.transform, ResidualBlock):
         monitors.append(LipschitzBound())
     if flow.memory == "invert":
         x, y = (None if part is None else part[:32] for part in data.train)
-        drifts = [row["drift"] for row in _read_log(log)]
+        drifts = [row["drift"] for row in rows]
         monitors.append(DriftMonitor(x, y if recipe.conditional else None, write, drifts))
     try:
         flow.fit(
             distributed(strategy, flow.check_data(batches)[0]),
             validation_data=distributed(strategy, flow.check_data(validation)[0]),
             initial_epoch=epochs_done,
-            epochs=recipe.epochs,
+            # A run that was killed after the epoch in which its patience ended has none left.
+            epochs=epochs_done if patience.is_over else recipe.epochs,
             # To Keras, each part of a batch is a step.
             steps_per_epoch=parts * steps_per_epoch,
             validation_steps=math.ceil(len(shared.validation) / recipe.batch_size),
@@ -308,7 +312,13 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
             scratch.cleanup()
     wait_for_workers(strategy)
     if is_chief(strategy):
-        _finish(folder, _read_log(log))
+        rows = _read_log(log)
+        if len(rows) < recipe.epochs:
+            write(
+                f"Training ended after epoch {len(rows)} of {recipe.epochs}: the last "
+                f"{recipe.patience}, the recipe's patience, did not lower the validation nll."
+            )
+        _finish(folder, rows)
     wait_for_workers(strategy)
 
 
