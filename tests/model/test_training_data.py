@@ -135,6 +135,7 @@ BAD = {
     "masked": (np.ma.masked_less(X, 0), {}, "entries are masked"),
     "keys": ({"x": X, "weights": WEIGHTS}, {}, r"found \['weights', 'x'\]"),
     "context": (data_set(X, LABELS), {}, "not conditional"),
+    "pair": ((X, LABELS), {}, "not conditional"),
     "nan_of_a_generator": (forever(NAN), {"steps_per_epoch": 1}, "v needs finite x"),
     "nan_of_batches": (Batches(NAN), {}, "v needs finite x"),
     "shape_of_batches": (Batches(X[:, :1]), {}, r"\('batch', 2\), but found \(32, 1\)"),

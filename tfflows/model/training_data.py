@@ -40,7 +40,8 @@ class FlowData(FlowInputs):
         """
         if isinstance(x, dict):
             x, y, sample_weight = self._parts_of(x)
-        if isinstance(x, (tuple, list)) and len(x) == 2 and y is None and self.is_conditional:
+        is_pair = isinstance(x, tuple) or (isinstance(x, list) and self.is_conditional)
+        if is_pair and len(x) == 2 and y is None:
             x, y = x
         if isinstance(x, tf.data.Dataset):
             self._check_spec(x.element_spec)
