@@ -69,7 +69,16 @@ CASES = {
     ),
     "n": (lambda: vector().sample(0), ["at least 1", "found 0"]),
     "temperature": (lambda: vector().sample(1, temperature=-0.5), ["at least 0", "-0.5"]),
-    "size_of_events": (lambda: tfflows.RealNVP(6), ["event_shape=(6,)", "the number 6"]),
+    "size_of_hidden": (
+        lambda: tfflows.RealNVP((2,), hidden=64),
+        ["sizes as hidden, such as (64,)", "the number 64"],
+    ),
+    "misspelt": (
+        lambda: tfflows.RealNVP((2,), num_coupling=3),
+        ["'num_coupling'; did you mean num_couplings?"],
+    ),
+    "context_of_a_sample": (lambda: vector().sample(3, context=1), ["not conditional"]),
+    "size_of_events": (lambda: tfflows.RealNVP(6), ["event_shape, such as (6,)", "the number 6"]),
     "metrics": (lambda: vector().compile("sgd", metrics=["mae"]), ["metrics", "no predictions"]),
     "loss_weights": (lambda: vector().compile("sgd", loss_weights=[2]), ["loss_weights", "Loss"]),
     "empty_data": (
@@ -118,7 +127,7 @@ def test_message_names_what_was_found_and_expected(name):
         action()
     message = str(error.value)
     assert [fragment for fragment in fragments if fragment not in message] == [], message
-    assert message[-1] in ".)", message
+    assert message[-1] in ".)?", message
 
 
 # The same within a graph: what is wrong, the data set that has it, and what the message names.

@@ -129,8 +129,9 @@ def test_contexts_come_as_pairs_lists_and_dictionaries():
 
 NAN = X * np.nan
 BAD = {
-    "nan": (X, {"sample_weight": WEIGHTS * np.nan}, "finite and not negative, but 32 of 32"),
-    "negative": (X, {"sample_weight": -WEIGHTS}, "finite and not negative, but 32 of 32"),
+    "nan": (X, {"sample_weight": WEIGHTS * np.nan}, "finite sample_weight, but 32 of 32"),
+    "negative": (X, {"sample_weight": -WEIGHTS}, "sample_weight of at least 0, but found -0.9"),
+    "all_zero": (X, {"sample_weight": 0 * WEIGHTS}, "sample_weight of 0 for all of x"),
     "length": (X, {"sample_weight": WEIGHTS[:3]}, r"n = 32 examples, but found \(3,\)"),
     "masked": (np.ma.masked_less(X, 0), {}, "entries are masked"),
     "keys": ({"x": X, "weights": WEIGHTS}, {}, r"found \['weights', 'x'\]"),
@@ -157,7 +158,7 @@ def test_bad_data_is_refused_before_a_step(name):
 LATER = {
     "label": ({"num_classes": 3}, (X, LABELS), (X, LABELS + 7), r"labels \[batch\] in \[0, 3\)"),
     "nan": ({}, (X,), (NAN,), "v needs finite x"),
-    "weights": ({}, (X, None, WEIGHTS), (X, None, -WEIGHTS), "not negative"),
+    "weights": ({}, (X, None, WEIGHTS), (X, None, -WEIGHTS), "sample_weight of at least 0"),
 }
 
 

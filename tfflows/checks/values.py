@@ -54,6 +54,17 @@ def require_range(x: tf.Tensor, size: int, message: str) -> tf.Tensor:
     return x
 
 
+def require_not_negative(x: tf.Tensor, message: str) -> tf.Tensor:
+    """x itself, if none of its values is below 0; arguments and errors as for `require_finite`."""
+    if not tf.executing_eagerly():
+        check = tf.debugging.Assert(tf.reduce_all(x >= 0), [f"{message}."])
+        with tf.control_dependencies([check]):
+            return tf.identity(x)
+    if tf.reduce_any(x < 0):
+        raise ValueError(f"{message}, but found {float(tf.reduce_min(x)):g}.")
+    return x
+
+
 def require_dtype(name: str, part, dtype: str):
     """Raise `ValueError` unless a part of a flow, a Keras layer, computes in the flow's dtype."""
     if part.compute_dtype != dtype:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import warnings
 import zlib
 
 import keras
@@ -75,6 +76,11 @@ class FlowAdapting:
         if not self.needs_adapt:
             return x
         if self.is_trained:
+            warnings.warn(
+                f"{self.name} was trained before its layers were set from data, and goes on as it "
+                "is; adapt(x, again=True) would set them.",
+                stacklevel=3,
+            )
             for weight in self.weights:
                 if weight.name == "adapted":
                     weight.assign(tf.ones_like(weight))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import numbers
 import types
 
 import keras
@@ -71,6 +73,18 @@ def loadable_function(function) -> dict | str:
     )
 
 
+def _require_known(cls, arguments):
+    """Raise `ValueError` for an argument that no constructor of a flow takes."""
+    constructors = [kind.__init__ for kind in cls.__mro__ if "__init__" in vars(kind)]
+    known = {name for call in constructors for name in inspect.signature(call).parameters}
+    known -= {"self", "args", "kwargs"}
+    for name in set(arguments) - known:
+        near = difflib.get_close_matches(name, known, n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "."
+        own = ", ".join(sorted(inspect.signature(cls.__init__).parameters.keys() - {"self"}))
+        raise ValueError(f"{cls.__name__} takes {own}, but found {name!r}{hint}")
+
+
 class FlowConfig:
     """The part of `Flow` that says how to make it again.
 
@@ -81,12 +95,14 @@ class FlowConfig:
     def __new__(cls, *args, **kwargs):
         flow = super().__new__(cls, *args, **kwargs)
         arguments = arguments_of(cls.__init__, args, kwargs)
-        size = arguments.get("event_shape")
-        if isinstance(size, (int, np.integer)):
-            raise ValueError(
-                f"{cls.__name__} takes the shape of one example, event_shape=({size},) for vectors "
-                f"of {size} numbers, but found the number {size}."
-            )
+        for name in ("event_shape", "hidden"):
+            size = arguments.get(name)
+            if isinstance(size, numbers.Number):
+                raise ValueError(
+                    f"{cls.__name__} takes sizes as {name}, such as ({size},), but found the "
+                    f"number {size}."
+                )
+        _require_known(cls, arguments)
         # Layers among them are tracked where the constructor puts them.
         flow._arguments = Untracked(arguments)
         return flow

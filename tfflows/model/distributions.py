@@ -64,6 +64,8 @@ class FlowDistributions:
             >>> mixture.log_prob(tf.ones([7, 2])).shape
             TensorShape([7])
         """
+        if not self.is_conditional:
+            raise ValueError(f"{self.name} is not conditional, but was given a context.")
         context = tf.convert_to_tensor(context)
         is_one = context.shape.rank == (0 if self.num_classes else 1)
         rows = context[tf.newaxis] if is_one else context

@@ -87,7 +87,7 @@ class FlowSampling:
             raise ValueError(f"sample needs an integer n of at least 1, but found {n}.")
         if not tf.is_tensor(temperature) and not temperature >= 0:
             raise ValueError(f"sample needs a temperature of at least 0, but found {temperature}.")
-        if context is not None:
+        if context is not None and self.is_conditional:
             context = tf.convert_to_tensor(context)
             if context.shape.rank == (0 if self.num_classes else 1):
                 context = tf.repeat(context[tf.newaxis], n, axis=0)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks.values import require_finite
+from tfflows.checks.values import require_finite, require_not_negative
 from tfflows.model.inputs import FlowInputs, as_array
 
 _PARTS = ("x", "context", "sample_weight")
@@ -59,6 +59,8 @@ class FlowData(FlowInputs):
                 self.checked_context(y, x)
             if sample_weight is not None:
                 sample_weight = self._checked_weights(np.asarray(sample_weight), x).numpy()
+                if not sample_weight.any():
+                    raise ValueError(f"{self.name} was given a sample_weight of 0 for all of x.")
             return self._packed(x, y, sample_weight)
         return x, y, sample_weight
 
@@ -171,10 +173,8 @@ class FlowData(FlowInputs):
                 f"{self.name} expected sample_weight of shape [n] or [n, 1] for n = {x.shape[0]} "
                 f"examples, but found {found}."
             )
-        # The square root of what is negative is no number.
-        message = f"{self.name} needs a sample_weight that is finite and not negative"
-        with tf.control_dependencies([require_finite(tf.sqrt(weights), message)]):
-            return tf.identity(weights)
+        weights = require_finite(weights, f"{self.name} needs a finite sample_weight")
+        return require_not_negative(weights, f"{self.name} needs a sample_weight of at least 0")
 
 
 class _CheckedDataset(keras.utils.PyDataset):
