@@ -1,10 +1,12 @@
 """Block autoregressive layers: their masks, their range, and their inverse."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from cases import randomize
 
+import tfflows
 from tfflows.layers import BlockAutoregressive
 
 
@@ -91,3 +93,14 @@ MISTAKES = {
 def test_mistakes(settings, shape, message):
     with pytest.raises(ValueError, match=message):
         BlockAutoregressive(**settings).build(shape)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_flow_starts_near_its_base(depth):
+    """Layers that stretch or squeeze by their size would be far from any data at the start."""
+    keras.utils.set_random_seed(0)
+    flow = tfflows.BNAF((2,), num_layers=5, width=32, depth=depth)
+    x = np.random.default_rng(0).normal(size=(500, 2)).astype("float32")
+    flow.adapt(x)
+    entropy = np.log(2 * np.pi * np.e)  # of the data, nats
+    assert -np.mean(flow.log_prob(x)) < entropy + 2.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -64,9 +66,11 @@ class BlockAutoregressive(InvertibleLayer):
         # Of a block of each kernel: inputs and outputs of a dimension.
         self._blocks = [*zip(sizes[:-1], sizes[1:], strict=True)]
         for i, (a, b) in enumerate(self._blocks):
+            # A unit's a slopes of one sign add up to sqrt(a) norms: so they start at 1 in all.
+            norm = keras.initializers.Constant(-0.5 * math.log(a))
             for name, shape, start in (
                 (f"kernel_{i}", (n * a, n * b), "glorot_normal"),
-                (f"log_norm_{i}", (n * b,), "zeros"),
+                (f"log_norm_{i}", (n * b,), norm),
                 (f"bias_{i}", (n * b,), "zeros"),
             ):
                 weight = self.add_weight(shape, initializer=start, autocast=False, name=name)

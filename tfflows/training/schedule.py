@@ -38,8 +38,8 @@ class WarmupHoldDecay(keras.optimizers.schedules.LearningRateSchedule):
     ):
         if decay_steps is None and warmup_steps > num_steps:
             raise ValueError(
-                f"The learning rate's warmup_steps is {warmup_steps}, more than the {num_steps} steps "
-                "of the whole training; give fewer, or train for more epochs."
+                f"The learning rate's warmup_steps is {warmup_steps}, more than the {num_steps} "
+                "steps of the whole training; give fewer, or train for more epochs."
             )
         decay_steps = num_steps - warmup_steps if decay_steps is None else decay_steps
         if warmup_steps < 0 or decay_steps < 0 or warmup_steps + decay_steps > num_steps:
