@@ -12,8 +12,10 @@ import tensorflow as tf
 import tfflows
 from tfflows import edit
 from tfflows.distributions.dequantization import quantize
+from tfflows.edit import inpainting
 from tfflows.layers import Chain, Conv1x1, LearnedPrior, Rescaling
 from tfflows.networks import ConvNetwork
+from tfflows.random.seeds import stateless_seed
 
 SHAPE = (8, 8, 3)
 
@@ -415,6 +417,25 @@ def test_inpainting_under_a_context():
     np.testing.assert_allclose(both[0], one[0], atol=1e-6)
     np.testing.assert_allclose(both[1], two[1], atol=1e-6)
     assert np.abs(one - two).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_inpainting_draws_the_same_numbers_under_xla():
+    flow = tfflows.RealNVP(event_shape=(3,), num_couplings=1, hidden=(4,))
+    x = tf.constant(np.random.default_rng(0).normal(size=[4, 3]), "float32")
+    mask = tf.constant([[True, False, True]] * 4)
+    state = inpainting._start_state(flow, x, 0.1, stateless_seed(5))
+    numbers = [tf.constant(value) for value in (6.0, 6.0, 1.0)]
+
+    def found(anneal):
+        return anneal(state, mask, *numbers)[2]
+
+    def anneal(state, mask, last, num_steps, temperature):
+        return inpainting._anneal(flow, state, last, mask, None, num_steps, temperature)
+
+    expected = found(anneal)
+    assert np.abs(expected - x)[:, ::2].max(axis=1).min() > 0.01  # each row has moved
+    np.testing.assert_allclose(found(tf.function(anneal, jit_compile=True)), expected, atol=1e-5)
 
 
 def test_inpainting_says_how_far_it_is():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from tfflows.edit.latent import as_points, repeated_context
 from tfflows.flow import Flow
+from tfflows.random.noise import RowNoise
 from tfflows.random.seeds import stateless_seed
 
 # Factors on an example's step size after a step that was taken, and after one that was not.
@@ -131,11 +133,13 @@ def _anneal(flow, state, last, mask, context, num_steps, temperature):
 
     def step(i, proposed, x, log_prob, z, direction, size, seed):
         """Take or leave what was proposed, and make the next proposal."""
-        seed, noise_seed, accept_seed = tf.unstack(tf.random.split(seed, 3))
+        seed, noise_seed = tf.unstack(tf.random.split(seed, 2, alg="philox"))
+        rows = tf.random.split(noise_seed, tf.shape(x)[0], alg="philox")
+        # Not TensorFlow's floats, which XLA makes of other bits.
+        noise = RowNoise(tf.cast(rows, tf.int64), x.dtype)
         cooled = temperature * (1 - i / num_steps)
         found = _log_prob_z_and_direction(flow, proposed, mask, context)
-        # Of (0, 1], whose logarithm is finite.
-        chance = 1 - tf.random.stateless_uniform(tf.shape(log_prob), accept_seed, dtype=x.dtype)
+        chance = noise.part(0).uniform(1)[:, 0]
         taken = tf.math.is_finite(found[0])
         taken &= found[0] - log_prob >= cooled * tf.math.log(chance)
         x = tf.where(_like(taken, x), proposed, x)
@@ -144,8 +148,8 @@ def _anneal(flow, state, last, mask, context, num_steps, temperature):
         direction = tf.where(_like(taken, z), found[2], direction)
         size *= tf.where(taken, tf.constant(_GROW, x.dtype), _SHRINK)
         s = _like(size, z)
-        noise = tf.random.stateless_normal(tf.shape(z), noise_seed, dtype=x.dtype)
-        z_proposed = z + s * direction + tf.sqrt(2 * s * cooled) * noise
+        e = tf.reshape(noise.part(1).normal(math.prod(z.shape[1:])), tf.shape(z))
+        z_proposed = z + s * direction + tf.sqrt(2 * s * cooled) * e
         proposed = _decoded(flow, z_proposed, x, mask, context)
         return i + 1, proposed, x, log_prob, z, direction, size, seed
 
