@@ -73,6 +73,7 @@ SLOW = {
     "conv1x1_svd",
     "continuous_context",
     "continuous_image",
+    "ffjord",
     "ffjord_image",
     "glow_convolution_prior",
     "gaussianization",
@@ -86,6 +87,7 @@ SLOW = {
     "naf",
     "planar_one",
     "radial_one",
+    "residual_flow",
     "residual_image",
     "sylvester",
     # Layers of a transformer are tested with affine maps and the rational-quadratic spline.

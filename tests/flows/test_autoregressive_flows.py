@@ -98,6 +98,7 @@ def banana(n, seed):
     return points.astype("float32"), math.log(2 * math.pi * math.e) + math.log(0.3)
 
 
+@pytest.mark.slow
 def test_maximum_likelihood_finds_a_density_of_a_closed_form():
     keras.utils.set_random_seed(0)
     x, entropy = banana(5000, 0)

@@ -8,6 +8,7 @@ import scipy.stats
 import tfflows
 
 
+@pytest.mark.slow
 def test_adapting_alone_is_a_fit():
     keras.utils.set_random_seed(0)
     moons = tfflows.data.load("moons")

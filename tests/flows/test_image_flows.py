@@ -79,6 +79,7 @@ def test_only_256_examples_are_kept_for_adapt():
     assert len(flow.examples_to_adapt_to(x, None)[0]) == 256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"coupling": "additive"}, {"log_scale_bound": 1.0}])
 def test_log_det_of_a_small_glow_is_that_of_autodiff(settings):
     flow = tfflows.Glow((4, 4, 3), **{**SMALL, **settings})

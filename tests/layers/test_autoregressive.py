@@ -89,6 +89,7 @@ def test_directions_undo_each_other(n):
     np.testing.assert_allclose(log_det, -inverse_log_det, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one_pass", ["inverse", "forward"])
 def test_a_stack_of_them_is_a_chain_of_them(one_pass):
     def step():

@@ -57,6 +57,7 @@ def test_a_slow_direction_takes_few_steps():
     assert len(calls) < 30
 
 
+@pytest.mark.slow
 def test_steps_that_mislead_are_taken_back(rng):
     # Pairs of one side of a kink are wrong on the other: if all steps were kept, x would not end.
     rotation = np.linalg.qr(rng.normal(size=(DIM, DIM)))[0]

@@ -68,6 +68,7 @@ def test_a_batch_that_is_constant_leaves_the_mixture_wide():
     assert np.all(np.abs(log_det) < 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_xla", [False, True])
 def test_outliers_are_finite_and_as_in_float64(with_xla):
     # Where XLA's own quantile of the normal distribution is not a number.

@@ -116,6 +116,7 @@ def conditional():
     return flow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e4, 1e-6])
 def test_units_and_offsets_of_contexts_make_no_difference(scale):
     context = X[:, :1].astype("float64")

@@ -162,6 +162,7 @@ LATER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LATER)
 def test_checks_hold_under_xla(name):
     settings, good, bad, message = LATER[name]

@@ -95,6 +95,7 @@ def test_state_moves_in_training_only_and_serves_the_next_step():
     np.testing.assert_allclose(layer(x), converged, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_gradient_is_that_of_the_normalised_kernel():
     layer, shape = built("dense", dtype="float64")
     x = tf.constant(np.random.default_rng(0).normal(size=(4, *shape)))

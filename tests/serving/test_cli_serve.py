@@ -60,6 +60,7 @@ def test_names_are_exported_first(served, kind, tmp_path, monkeypatch, capsys):
     assert [line.split(" at ")[0] for line in lines] == [model.name] * 2
 
 
+@pytest.mark.slow
 def test_several_folders_and_a_host(served, monkeypatch, capsys):
     """All are handed over by name; others that can reach the server are warned of."""
     got = []

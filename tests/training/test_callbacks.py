@@ -125,6 +125,7 @@ def test_a_residual_flow_tells_its_bound(tmp_path):
     assert read_log(tmp_path)[-1]["lipschitz"] == pytest.approx(max(bounds), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_without_tensorboard_it_says_so_and_trains(tmp_path, monkeypatch):
     find_spec = importlib.util.find_spec
 

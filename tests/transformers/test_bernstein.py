@@ -45,6 +45,7 @@ def test_samples_far_beyond_the_box_have_finite_gradients():
     assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
 
 
+@pytest.mark.slow
 def test_it_trains_within_a_stack_under_xla():
     keras.utils.set_random_seed(0)
     transformer = BernsteinPolynomial(degree=4)

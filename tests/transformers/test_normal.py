@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfflows.transformers.normal import logit_of_normal, normal_of_logit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_xla", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_tails(dtype, with_xla):

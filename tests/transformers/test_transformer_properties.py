@@ -115,6 +115,7 @@ SLOW += [
     "CircularSpline",
     "CubicSpline",
     "DenseSigmoid",
+    "LinearSpline",
     "LogisticMixture",
     "MonotonicMLP",
 ]
