@@ -7,9 +7,7 @@ import tensorflow as tf
 from cases import FLOWS, build_flow, cases_of, draw_context, draw_points
 
 # Flows to build in any order of steps; the slow tests take all.
-every_flow = pytest.mark.parametrize(
-    "name", cases_of(FLOWS, slow={*FLOWS} - {"realnvp", "generic"})
-)
+every_flow = pytest.mark.parametrize("name", cases_of(FLOWS, slow={*FLOWS} - {"generic"}))
 
 
 def variables_of(flow, x, context):
