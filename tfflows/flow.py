@@ -162,7 +162,7 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
 
     @_not_converted
     def decode(self, z, context=None, batch_size=None):
-        """Data x of a latent z, `[batch, *event_shape]`: the inverse of `encode`."""
+        """Data x of a latent z, `[batch, *event_shape]`: `encode` backwards, arguments alike."""
         z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
         if z.shape.rank and z.shape[0] == 0:
             raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")

@@ -65,9 +65,10 @@ class LayerBijector(tfp.bijectors.Bijector):
     def __init__(
         self,
         layer,
+        name: str | None = None,
+        *,
         context: tf.Tensor | None = None,
         map_context: Callable = tf.identity,
-        name: str | None = None,
     ):
         super().__init__(
             forward_min_event_ndims=len(layer.latent_shape),

@@ -131,7 +131,7 @@ class FlowConfig:
         Raises:
             ValueError, OSError: as these do.
         """
-        # What Keras imports to fit a flow is less than what TensorFlow takes to export one.
+        # Exports know flows.
         from tfflows.export import formats, saved_model
 
         if format == "tf_saved_model":

@@ -73,6 +73,8 @@ class FlowData(FlowInputs):
         is_wide = self.compute_dtype == "float64" or self.transform.takes_float64
         if not (isinstance(x, np.ndarray) and is_wide and self.num_bits is None):
             return x
+        if np.result_type(x, np.float32) == np.float32:
+            return x
         wide = x.astype("float64")
         return x if np.array_equal(wide, wide.astype("float32")) else wide.view("uint64")
 
