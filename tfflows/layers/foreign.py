@@ -37,18 +37,20 @@ def shared_weights(module: tf.Module, owner: str) -> list[keras.Variable]:
 
 
 def _constrain(variables, module, owner):
+    if not variables:
+        return
     # TFP takes seconds to import, and layers are of use without it.
     from tensorflow_probability import util as tfp_util
 
-    left = {id(variable) for variable in variables}
+    constrained, found = {id(variable) for variable in variables}, set()
     for part in (module, *module.submodules):
         for name, value in [*vars(part).items()]:
-            if id(value) in left:
+            if id(value) in constrained:  # several modules may share one
                 setattr(part, name, tfp_util.DeferredTensor(value, value.constraint))
-                left.discard(id(value))
-    if left:
+                found.add(id(value))
+    if found != constrained:
         raise ValueError(
-            f"{owner} has {len(left)} variables with a constraint that Keras 3 would not apply, "
+            f"{owner} has {len(constrained - found)} variables with a constraint that Keras 3 would not apply, "
             "since they are no attributes of a tf.Module; use tfp.util.TransformedVariable, whose "
             "value is constrained by itself."
         )
