@@ -50,9 +50,9 @@ def _constrain(variables, module, owner):
                 found.add(id(value))
     if found != constrained:
         raise ValueError(
-            f"{owner} has {len(constrained - found)} variables with a constraint that Keras 3 would "
-            "not apply, since they are no attributes of a tf.Module; use tfp.util.TransformedVariable, whose "
-            "value is constrained by itself."
+            f"{owner} has {len(constrained - found)} variables with a constraint that Keras 3 "
+            "would not apply, since they are no attributes of a tf.Module; use "
+            "tfp.util.TransformedVariable, whose value is constrained by itself."
         )
 
 
