@@ -22,7 +22,8 @@ TARGET = tfd.MultivariateNormalTriL(MEAN, np.linalg.cholesky(COVARIANCE))
 def test_neutra_hmc_finds_the_moments_of_the_target():
     # Any diffeomorphism leaves the target as it is; a wrong log-det would move it.
     flow = build_flow("realnvp", size=0.5)
-    flow.adapt(TARGET.sample(500, seed=0))  # scales to which the step size fits
+    # Scales to which the step size fits; random weights count as trained ones.
+    flow.adapt(TARGET.sample(500, seed=0), again=True)
     kernel = tfp.mcmc.TransformedTransitionKernel(
         tfp.mcmc.HamiltonianMonteCarlo(TARGET.log_prob, step_size=0.3, num_leapfrog_steps=3),
         bijector=flow.bijector,
