@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfflows.checks.values import require_range
 from tfflows.layers import AffineCoupling, Chain, Logit
 from tfflows.networks import ConvNetwork
+from tfflows.random import stateless
 from tfflows.random.seeds import own_rows, stateless_seed
 
 
@@ -57,7 +58,7 @@ def _uniform(x, seed, minval=0.0):
 
     def draw(n):
         shape = tf.concat([[n], tf.shape(x)[1:]], 0)
-        return tf.random.stateless_uniform(shape, seed, minval, dtype=x.dtype, alg="philox")
+        return minval + (1 - minval) * stateless.uniform(shape, seed, x.dtype)
 
     return own_rows(draw, tf.shape(x)[0])
 

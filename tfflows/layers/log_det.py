@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfflows.checks.settings import Settings, set_positive
 from tfflows.layers.passes import Pass
-from tfflows.random import counter
+from tfflows.random import counter, stateless
 from tfflows.random.seeds import own_rows, stateless_seed
 
 
@@ -248,7 +248,7 @@ class Roulette(_Series):
 
     def _tails(self, seed):
         # In float64: float32 would end all tails at 24.
-        u = tf.random.stateless_uniform([self.samples], seed, dtype="float64", alg="philox")
+        u = stateless.uniform([self.samples], seed, "float64")
         return tf.cast(tf.math.log1p(-u) / math.log(self._further), tf.int32)
 
     def _tails_of_rows(self, seeds, stream):

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfflows.checks.settings import Settings, as_value
 from tfflows.layers.passes import Pass
-from tfflows.random import counter
+from tfflows.random import counter, stateless
 from tfflows.random.seeds import own_rows, stateless_seed
 
 _NOISES = ("rademacher", "gaussian")
@@ -160,7 +160,7 @@ class Hutchinson(Trace):
         def draw(n):
             shape = tf.concat([[n], tf.shape(z)[1:]], 0)
             if self.noise == "gaussian":
-                return tf.random.stateless_normal(shape, seed, dtype=z.dtype, alg="philox")
+                return stateless.normal(shape, seed, z.dtype)
             bits = tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32, alg="philox")
             return tf.cast(2 * bits - 1, z.dtype)
 

@@ -15,6 +15,7 @@ from tfflows.layers.parts import layers_of_kind
 from tfflows.layers.passes import Pass
 from tfflows.layers.paths import path_of
 from tfflows.layers.solves import Costs
+from tfflows.random import stateless
 from tfflows.random.seeds import own_rows, replica_and_number, stateless_seed
 
 
@@ -180,7 +181,7 @@ class FlowMatching(Loss):
         z = own_rows(lambda n: flow.draw_base(n, seed + [0, 1]), batch)
         z = tf.reshape(z, tf.shape(y))
         # One draw for the batch, spread evenly: less noise than with one for each example.
-        offset = tf.random.stateless_uniform([], seed + [0, 2], dtype=y.dtype, alg="philox")
+        offset = stateless.uniform([], seed + [0, 2], y.dtype)
         replica, num_replicas = replica_and_number()
         row = tf.cast(replica * batch + tf.range(batch), y.dtype)
         t = (offset + row) / tf.cast(num_replicas * batch, y.dtype)

@@ -53,8 +53,9 @@ class FlowSampling:
             n: number of samples.
             temperature: factor on z, for some bases on its deviation from a centre; 1 for the
                 density itself, below 1 for more typical samples.
-            seed: an integer (or a pair) for reproducible samples, the same in eager mode and in
-                `tf.function`; under XLA, too, if it is a number there and not a tensor.
+            seed: an integer (or a pair) for reproducible samples, up to rounding the same in eager
+                mode, in `tf.function` and under XLA (there a base that is a distribution of TFP
+                draws other ones, if the seed is a tensor).
             context: `[n, context_dim]` or labels `[n]`, or one context for all samples; for n
                 samples of each of m contexts, see `given`.
             batch_size: samples at a time, for more than fit into memory at once; `None` for all.

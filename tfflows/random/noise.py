@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfflows.random import counter
+from tfflows.random import counter, stateless
 
 
 class BatchNoise:
-    """Random numbers for n rows from one seed, by TensorFlow's stateless generators.
+    """Random numbers for n rows from one seed, see `tfflows.random.stateless`.
 
     Args:
         n: number of rows, a number or a scalar tensor.
@@ -31,15 +31,13 @@ class BatchNoise:
 
     def normal(self, size: int):
         """Standard normal numbers, `[n, size]`."""
-        shape = (self.n, size)
-        return tf.random.stateless_normal(shape, self.seed, dtype=self.dtype, alg="philox")
+        return stateless.normal((self.n, size), self.seed, self.dtype)
 
     def uniform(self, size: int):
         """Uniform numbers in the open interval (0, 1), `[n, size]`."""
         # The generator draws multiples of eps from [0, 1), and the quantile of 0 is infinite.
         low = np.finfo(self.dtype).eps / 4
-        shape = (self.n, size)
-        return tf.random.stateless_uniform(shape, self.seed, low, dtype=self.dtype, alg="philox")
+        return low + (1 - low) * stateless.uniform((self.n, size), self.seed, self.dtype)
 
     def sample(self, distribution):
         """Draws of a TFP distribution, `[n, *event_shape]`."""
