@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = [
+    "auditing",
     "bijectors",
     "checks",
     "data",

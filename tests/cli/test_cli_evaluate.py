@@ -103,3 +103,20 @@ def test_compare_refuses(capsys, runs):
     line = error_of(capsys, "compare", "a/flow.keras", "c/flow.keras", "--data", "t.npy")
     assert "a/flow.keras has (2,) with num_bits None, c/flow.keras has (2, 2, 1) with num_b" in line
     assert "no zoo entry 'none'" in error_of(capsys, "compare", "none", "--data", "t.npy")
+
+
+def test_audit_prints_a_report_and_fails_for_a_flow_that_lies(capsys, runs, monkeypatch):
+    assert main(["audit", "a/flow.keras"]) == 0
+    assert "18 ok" in capsys.readouterr().out.splitlines()[0]
+    assert main(["audit", "a/flow.keras", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+    inverse = tfflows.layers.AffineCoupling._inverse
+    monkeypatch.setattr(
+        tfflows.layers.AffineCoupling,
+        "_inverse",
+        lambda *args: (lambda z, log_det: (z, 1.1 * log_det))(*inverse(*args)),
+    )
+    assert main(["audit", "a/flow.keras", "--format", "markdown"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any("inverse log-det is that of the Jacobian | WRONG" in line for line in lines)

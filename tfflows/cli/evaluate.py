@@ -27,6 +27,13 @@ def add_verbs(command) -> None:
     sub.add_argument("--data", help="data set (default: their own, if it is the same)")
     _takes_draws(sub)
 
+    sub = command("audit", _audit, "Check that a flow's maps, log-dets and density fit together.")
+    sub.add_argument("name", help="zoo entry, or path of a saved .keras flow")
+    help_text = "relative error of a flow that is numerical by itself (default 0)"
+    sub.add_argument("--rtol", type=float, default=0.0, help=help_text)
+    sub.add_argument("--seed", type=int, default=0, help="of the inputs (default 0)")
+    sub.add_argument("--format", default="text", choices=["text", "markdown", "json"])
+
 
 def _takes_draws(sub):
     sub.add_argument("--split", default="test", choices=["train", "validation", "test"])
@@ -69,6 +76,19 @@ def _report(arguments, name):
         arguments.examples,
         arguments.seed,
     )
+
+
+def _audit(arguments):
+    flow = flow_of(arguments.name)
+    from tfflows.auditing import Report, audit
+
+    if flow.is_conditional:
+        # One context stands for all.
+        flow = flow.given(0 if flow.num_classes else [0.0] * flow.context_dim)
+    report = audit(flow, rtol=arguments.rtol, seed=arguments.seed)
+    formats = {"text": str, "markdown": Report.markdown, "json": Report.json}
+    print(formats[arguments.format](report))
+    return 0 if report.ok else 1
 
 
 def _compare(arguments):
