@@ -69,6 +69,8 @@ def test_backups_that_a_kill_at_the_end_left_are_deleted(finished):
 @pytest.mark.slow
 def test_log_and_summary_agree(finished):
     folder, _, _, _, _ = finished
+    lowest = [row["lowest_loss"] for row in read_log(folder)]
+    assert lowest == sorted(lowest, reverse=True) and np.isfinite(lowest).all()
     log, summary = read_log(folder), read_summary(folder)
     assert [row["epoch"] for row in log] == [0, 1, 2]
     assert summary["epochs"] == 3
