@@ -69,7 +69,7 @@ log_prob = flow.log_prob(x{contexts})  # nats
 ## Recipe
 
 `tfflows train {facts["name"]}` trains it anew: `{recipe.flow}` with
-`{json.dumps(recipe.config)}`. {_training(recipe)}
+`{json.dumps(recipe.config)}`. {_training(recipe, training["epochs"])}
 """
 
 
@@ -115,8 +115,8 @@ def _contexts(flow) -> tuple[str, str]:
     return "", ""
 
 
-def _training(recipe) -> str:
-    """How the recipe trains, in a few sentences."""
+def _training(recipe, epochs: int) -> str:
+    """How the recipe trains, in a few sentences, and that it ended early if it did."""
     warmup = f" after {recipe.warmup_steps:,} steps of warm-up" if recipe.warmup_steps else ""
     decay = "" if recipe.decay_epochs is None else f" over the last {recipe.decay_epochs} epochs"
     flips = " Half of the training images are mirrored." if recipe.flip else ""
@@ -129,13 +129,19 @@ def _training(recipe) -> str:
             f"Pretraining{loss}: {_epochs(first.epochs, first.passes_per_epoch)}, batch "
             f"{first.batch_size}, learning rate {first.learning_rate:g}. Then "
         )
+    ended = ""
+    if epochs < recipe.epochs:
+        ended = (
+            f", of which it took {epochs}: it ends after {_epochs(recipe.patience)} without a "
+            "lower validation loss"
+        )
     average = ""
     if recipe.ema_momentum is not None:
         average = f"the moving average ({recipe.ema_momentum}) at the end of "
     return (
         f"{pretraining}AdamW with learning rate {recipe.learning_rate:g}{warmup}, along a cosine "
         f"to 0{decay}, weight decay {recipe.weight_decay:g}, batch {recipe.batch_size}, "
-        f"{_epochs(recipe.epochs, recipe.passes_per_epoch)}, seed {recipe.seed}.{flips} The "
+        f"{_epochs(recipe.epochs, recipe.passes_per_epoch)}{ended}, seed {recipe.seed}.{flips} The "
         f"weights are those of {average}the epoch with the lowest validation loss."
     )
 

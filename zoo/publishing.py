@@ -105,6 +105,7 @@ def publish(
             "source": source,
             "published": published or {},
             "data": {"name": data.name, "description": data.description},
+            **({"columns": list(data.column_names)} if data.column_names else {}),
             "temperature": temperature,
             "pictures": pictures.draw(flow, directions, entry) if shows_images else {},
             **_measure(flow, data, recipe.conditional),

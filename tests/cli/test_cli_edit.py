@@ -182,6 +182,26 @@ def test_reconstruct(capsys, made):
     check_picture(capsys, made, "glow_reconstruct.png", images, labels)
 
 
+def test_an_edit_that_is_no_number_and_a_file_that_is_a_folder(capsys, made):
+    command = ["edit", "none.keras", "a.png", "--attribute", "Hat"]
+    assert "--strength should be finite" in error_of(capsys, *command, "--strength", "nan")
+    assert "it is a folder" in error_of(capsys, *command, "-o", made)
+
+
+def test_an_edit_that_is_lost(capsys):
+    command = ["edit", "glow.keras", "a.png", "b.png", "--attribute", "Hat", "--data", "faces.npz"]
+    assert main([*command, "--steps", "2", "--strength", "100"]) == 0
+    assert "Hat +1e+02: what row 1, 2 of the picture shows is noise" in capsys.readouterr().out
+
+
+def test_data_of_a_run_that_are_not_at_hand(capsys):
+    Path("recipe.json").write_text('{"flow": "Glow", "data": "faces_subset"}')
+    line = error_of(capsys, "edit", "glow.keras", "--attribute", "Hat")
+    assert "are not at hand: give --data, or image files. There is no data set" in line
+    line = error_of(capsys, "neighbours", "glow.keras")
+    assert "are not at hand: give --data. There is no data set 'faces_subset'" in line
+
+
 @pytest.mark.slow
 def test_inpaint(capsys, made):
     command = ["inpaint", "glow.keras", "a.png", "b.png", "--box", "1,2,4,7", "--n", "2"]
@@ -189,8 +209,11 @@ def test_inpaint(capsys, made):
     x, mask = pixels("a", "b"), np.zeros([8, 8], bool)
     mask[1:4, 2:7] = True
     known = np.where(mask[..., None], 16, x)
-    fillings = [edit.inpaint(glow(), x, mask, 4, temperature=0.5, seed=s) for s in (6, 7)]
-    images = np.stack([x, known, *fillings], axis=1)
+    fillings = [
+        edit.inpaint(glow(), np.stack([image, image]), mask, 4, temperature=0.5, seed=6 + i)
+        for i, image in enumerate(x)
+    ]
+    images = np.concatenate([np.stack([x, known], axis=1), np.stack(fillings)], axis=1)
     labels = ["image", "known", "filled 1", "filled 2"]
     printed = check_picture(capsys, made, "glow_inpaint.png", images, labels)
     assert "8/8" in printed
@@ -234,7 +257,8 @@ def test_neighbours(capsys, made, name):
 def test_bad_image_files_are_refused_before_the_flow_is_loaded(capsys, verb, file):
     options = {"edit": ["--attribute", "Hat"], "inpaint": ["--box", "0,0,2,2"]}
     line = error_of(capsys, verb, "none.keras", "a.png", f"{file}.png", *options.get(verb, []))
-    assert "the mode I" in line if file == "deep" else "cannot be read" in line
+    found = {"deep": "the mode I", "missing": "There is no image file", "broken": "cannot be read"}
+    assert found[file] in line
     assert f"{file}.png" in line
 
 
@@ -279,7 +303,7 @@ def test_edit_with_the_direction_of_the_zoo(capsys, made, entry):
         assert f" 32, by up to {max(low, high):.3g};" in line and share > 0
     assert not any("Smiling +0" in line for line in lines)
     line = error_of(capsys, *command, "--attribute", "Hat")
-    assert "no direction of 'Hat' for faces, only of Smiling: give --data" in line
+    assert "no direction of 'Hat' for faces, only of Smiling: give one" in line
 
 
 def test_edit_with_data_in_place_of_the_zoos_direction(capsys, made, entry):
@@ -295,6 +319,7 @@ def test_edit_with_data_in_place_of_the_zoos_direction(capsys, made, entry):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
+        ("edit --attribute hat --data faces.npz", "'hat' (did you mean 'Hat'?): its attributes"),
         ("edit --attribute Hut --data faces.npz", "'Hut' (did you mean 'Hat'?): its attributes"),
         ("edit --attribute 2 --data faces.npz", "no attribute '2': its attributes are Smiling"),
         ("edit --attribute 3 --data digits.npz", "no attribute '3': its classes are 0 to 2"),

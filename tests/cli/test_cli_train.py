@@ -72,6 +72,7 @@ def test_every_flow_has_a_recipe(flow):
         np.save("t.npy", np.zeros((20, 24, 8, 3), "uint8"))
     recipe, data = train._starting_recipe(flow, "t.npy" if is_image else "t.csv")
     assert recipe.build_flow(data).event_shape == ((24, 8, 3) if is_image else (2,))
+    assert recipe.num_bits == (8 if is_image else None)
     assert recipe.config.get("levels") == (1 if is_image else None)
 
 

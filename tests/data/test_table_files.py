@@ -1,6 +1,7 @@
 """Tables in files: what is read of good ones, and what is said of others."""
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -119,3 +120,32 @@ def test_parquet_without_pandas(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"needs pandas and pyarrow .*: pip install tfflows\[par"):
         data.load(tmp_path / "t.parquet")
+
+
+def test_columns_without_a_density_are_named(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {
+        "u": rng.normal(size=300),
+        "one": np.full(300, 2.5),
+        "kind": rng.integers(0, 3, 300),
+        "half": rng.integers(0, 3, 300) / 2,
+        "count": rng.integers(0, 1000, 300),
+        "zero": np.zeros(300),
+    }
+    table, plain = tmp_path / "table.csv", tmp_path / "plain.csv"
+    x = np.stack([*columns.values()], axis=1)
+    np.savetxt(table, x, delimiter=",", header=",".join(columns), comments="")
+    with pytest.warns(UserWarning) as found:
+        data.load(table)
+    constant, integers = (str(warning.message) for warning in found)
+    assert "one value alone in each of the columns 'one', 'zero'" in constant
+    assert "at most 20 integers in each of the columns 'kind':" in integers
+    assert {warning.filename for warning in found} == {__file__}
+    # Without a header columns are numbered, and of a few rows all may have few values.
+    np.savetxt(plain, x[:, [0, 1]], delimiter=",")
+    with pytest.warns(UserWarning, match="of the columns 2: "):
+        data.load(plain)
+    np.savetxt(plain, x[:20, [0, 2]], delimiter=",")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data.load(plain)

@@ -12,10 +12,8 @@ import tensorflow as tf
 import tfflows
 from tfflows import edit
 from tfflows.distributions.dequantization import quantize
-from tfflows.edit import inpainting
 from tfflows.layers import Chain, Conv1x1, LearnedPrior, Rescaling
 from tfflows.networks import ConvNetwork
-from tfflows.random.seeds import stateless_seed
 
 SHAPE = (8, 8, 3)
 
@@ -58,11 +56,12 @@ def affine(**settings):
     return filled(flow, 0.5)
 
 
-def gaussian():
+def gaussian(spreads=(1, 1, 1, 1)):
     """Pixels of four channels with a full covariance, and that covariance."""
     flow = tfflows.Flow(Conv1x1("full", dtype="float64"), (2, 2, 4), dtype="float64")
     (kernel,) = flow.trainable_weights
-    kernel.assign(np.random.default_rng(5).normal(size=(4, 4)) + 2 * np.eye(4))
+    square = np.random.default_rng(5).normal(size=(4, 4)) + 2 * np.eye(4)
+    kernel.assign(square / np.reshape(spreads, [4, 1]))  # from data to base
     columns, _ = flow.transform.forward_and_log_det(
         tf.reshape(tf.eye(4, dtype="float64"), [4, 1, 1, 4]) + tf.zeros([4, 2, 2, 4], "float64")
     )
@@ -341,52 +340,59 @@ def hole():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [glow, functools.partial(realnvp, levels=1), nice])
-def test_inpainting_raises_log_prob_and_keeps_the_known_pixels(make):
+def test_inpainting_keeps_the_known_pixels(make):
     flow, mask = make(), hole()
     x = pixels(3) // 4 + 90
-    found = {n: edit.inpaint(flow, x, mask, n, temperature=0.0) for n in (1, 5, 40)}
-    before = flow.log_prob(np.where(mask[..., None], 0.5, x + 0.5))
-    log_probs = [flow.log_prob(y).numpy() for y in found.values()]
-    assert np.all(log_probs[0] >= before)
-    assert np.all(log_probs[1] >= log_probs[0]) and np.all(log_probs[2] > log_probs[1])
     y = edit.inpaint(flow, x, mask, 5, seed=0).numpy()
-    for filled_in in (y, *found.values()):
-        np.testing.assert_array_equal(np.asarray(filled_in)[:, ~mask], x[:, ~mask] + 0.5)
-        assert np.all((filled_in >= 0) & (filled_in < 256))
+    np.testing.assert_array_equal(y[:, ~mask], x[:, ~mask] + 0.5)
+    assert np.all((y >= 0) & (y < 256))
     # What was under the mask is not looked at.
     other = edit.inpaint(flow, np.where(mask[..., None], 255 - x, x), mask, 5, seed=0)
     np.testing.assert_array_equal(other, y)
 
 
-def test_inpainting_finds_the_conditional_mean_of_a_gaussian():
+def test_inpainting_draws_from_the_conditional_distribution_of_a_gaussian():
     flow, covariance = gaussian()
-    x = np.random.default_rng(0).normal(size=(3, 2, 2, 4))
+    one = np.random.default_rng(0).normal(size=(2, 2, 4))
+    x = np.tile(one, [1000, 1, 1, 1])
     mask = np.zeros([2, 2, 4], bool)
     mask[..., :2] = True
-    found = edit.inpaint(flow, x, mask, num_steps=800, temperature=0.0).numpy()
     to_known = covariance[:2, 2:] @ np.linalg.inv(covariance[2:, 2:])
-    np.testing.assert_allclose(found[..., :2], x[..., 2:] @ to_known.T, atol=1e-3)
-    np.testing.assert_array_equal(found[..., 2:], x[..., 2:])
-    # What lies under the mask is not looked at, not even where it could not be better.
-    one, other = (edit.inpaint(flow, y, mask, num_steps=1, seed=0) for y in (x, found))
-    np.testing.assert_array_equal(one, other)
+    mean = one[..., 2:] @ to_known.T
+    conditional = covariance[:2, :2] - to_known @ covariance[2:, :2]
+    for temperature in (1.0, 0.5):
+        found = edit.inpaint(flow, x, mask, 1000, temperature=temperature, seed=0).numpy()
+        np.testing.assert_array_equal(found[..., 2:], x[..., 2:])
+        unknown = (found[..., :2] - mean).reshape(-1, 2) / temperature
+        error = np.sqrt(np.diag(conditional) / len(unknown))
+        assert np.all(np.abs(unknown.mean(axis=0)) < 4 * error + 0.01)
+        # Standard errors of covariances are at most sqrt(2 / 4000) of the variances.
+        np.testing.assert_allclose(np.cov(unknown.T), conditional, atol=0.09 * conditional.max())
+    found = edit.inpaint(flow, x[:1], mask, num_steps=1000, temperature=0.0).numpy()
+    np.testing.assert_allclose(found[0, ..., :2], mean, atol=5e-3)
 
 
-def test_noise_depends_on_the_seed_and_cools_down():
-    flow, _ = gaussian()
-    x = np.zeros([400, 2, 2, 4])
+def test_channels_of_unlike_spreads_count_alike():
+    flow, covariance = gaussian(spreads=[1, 1, 1e4, 1e-4])
+    assert covariance[2, 2] > 1e14 * covariance[3, 3]
+    x = np.random.default_rng(0).normal(size=(3, 2, 2, 4)) * np.sqrt(np.diag(covariance)) / 2
     mask = np.zeros([2, 2, 4], bool)
     mask[..., :2] = True
-    first, same, other = (
-        edit.inpaint(flow, x, mask, 50, 0.05, temperature=1.0, seed=seed) for seed in (1, 1, 2)
-    )
+    found = edit.inpaint(flow, x, mask, num_steps=1000, temperature=0.0).numpy()
+    to_known = covariance[:2, 2:] @ np.linalg.inv(covariance[2:, 2:])
+    np.testing.assert_allclose(found[..., :2], x[..., 2:] @ to_known.T, atol=0.01)
+
+
+def test_fillings_differ_by_seed_and_by_row():
+    flow, _ = gaussian()
+    x, mask = np.zeros([2, 2, 2, 4]), np.zeros([2, 2, 4], bool)
+    mask[..., :2] = True
+    first, same, other = (edit.inpaint(flow, x, mask, 20, seed=seed).numpy() for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, same)
-    assert np.abs(first - other).max() > 0.1
-    # Far hotter than the density at the start, and cold at the end.
-    spread = {
-        t: np.std(edit.inpaint(flow, x, mask, 200, 0.05, t, seed=0)[..., :2]) for t in (0.1, 10.0)
-    }
-    assert 0 < spread[0.1] < spread[10.0]
+    assert np.abs(first - other)[..., :2].min() > 1e-3
+    assert np.abs(first[0] - first[1])[..., :2].min() > 1e-3
+    cold = edit.inpaint(flow, x, mask, 20, temperature=0.0).numpy()
+    np.testing.assert_array_equal(cold[0], cold[1])
 
 
 @pytest.mark.slow
@@ -417,25 +423,6 @@ def test_inpainting_under_a_context():
     np.testing.assert_allclose(both[0], one[0], atol=1e-6)
     np.testing.assert_allclose(both[1], two[1], atol=1e-6)
     assert np.abs(one - two).max() > 1e-3
-
-
-@pytest.mark.slow
-def test_inpainting_draws_the_same_numbers_under_xla():
-    flow = tfflows.RealNVP(event_shape=(3,), num_couplings=1, hidden=(4,))
-    x = tf.constant(np.random.default_rng(0).normal(size=[4, 3]), "float32")
-    mask = tf.constant([[True, False, True]] * 4)
-    state = inpainting._start_state(flow, x, 0.1, stateless_seed(5))
-    numbers = [tf.constant(value) for value in (6.0, 6.0, 1.0)]
-
-    def found(anneal):
-        return anneal(state, mask, *numbers)[2]
-
-    def anneal(state, mask, last, num_steps, temperature):
-        return inpainting._anneal(flow, state, last, mask, None, num_steps, temperature)
-
-    expected = found(anneal)
-    assert np.abs(expected - x)[:, ::2].max(axis=1).min() > 0.01  # each row has moved
-    np.testing.assert_allclose(found(tf.function(anneal, jit_compile=True)), expected, atol=1e-5)
 
 
 def test_inpainting_says_how_far_it_is():

@@ -67,6 +67,41 @@ def test_a_data_set_of_pairs_is_taken_too():
     assert history["val_nll"][0] == pytest.approx(-np.mean(model.flow.log_prob(x)), rel=1e-4)
 
 
+def test_noise_follows_from_seeds_as_in_a_flow():
+    x = np.random.default_rng(0).integers(0, 4, [24, 3]).astype("uint8")
+    y = np.arange(24) % 2
+
+    def images():
+        keras.utils.set_random_seed(0)
+        flow = tfflows.NICE((3,), num_couplings=2, hidden=(4,), num_bits=2)
+        flow.adapt(x, seed=0)
+        model = tfflows.HybridClassifier(flow, 2)
+        model.compile(keras.optimizers.Adam(0.01))
+        return model
+
+    def trained(draws):
+        model = images()
+        settings = {"batch_size": 8, "shuffle": False, "verbose": 0}
+        keras.utils.set_random_seed(1)
+        for _ in range(2):
+            # What others draw meanwhile does not matter.
+            [tf.random.uniform([]) for _ in range(draws)]
+            model.fit(x, y, epochs=1, **settings)
+        return model
+
+    one, other = trained(0), trained(3)
+    for expected, found in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    figures = [one.evaluate(x, y, verbose=0, return_dict=True) for _ in range(2)]
+    assert figures[0] == figures[1]
+    # The noise of evaluation is the flow's own.
+    one.flow.compile()
+    flows = one.flow.evaluate(x, verbose=0, return_dict=True)
+    assert figures[0]["nll"] == pytest.approx(flows["nll"], rel=1e-6)
+    two, again = one.predict(x, verbose=0), one.predict(x, verbose=0)
+    assert np.any(two["log_prob"] != again["log_prob"])
+
+
 BAD = {
     "labels out of range": (lambda x, y: hybrid().evaluate(x, y + 1), "values from 1 to 2"),
     "labels of floats": (lambda x, y: hybrid().evaluate(x, y * 1.0), "dtype float64"),

@@ -1,5 +1,7 @@
 """Weights that start from data."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -55,6 +57,21 @@ def test_float64_is_centred_before_it_is_rounded():
                 loss = tf.reduce_mean(flow.log_prob(x, training=True))
             assert all(g is not None for g in tape.gradient(loss, flow.trainable_variables))
             np.testing.assert_allclose(flow.log_prob(x), expected, rtol=1e-5)
+
+
+def test_adapt_says_where_decoding_is_coarse():
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(size=500), 1.7e9 + rng.uniform(0, 1800, 500)], 1)
+    expected = "1 of 2 columns are coarse: column 2, of values about 1.7e.09, has steps of 128, and"
+    with pytest.warns(UserWarning, match=expected):
+        tfflows.RealNVP((2,), num_couplings=2, hidden=(8,)).adapt(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tfflows.RealNVP((2,), num_couplings=2, hidden=(8,), dtype="float64").adapt(x)
+        tfflows.RealNVP((2,), num_couplings=2, hidden=(8,)).adapt(x - [0, 1.7e9])
+        # Contexts are not decoded.
+        conditional = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,), context_dim=1)
+        conditional.adapt(x - [0, 1.7e9], x[:, 1:])
 
 
 @pytest.mark.slow

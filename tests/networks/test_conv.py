@@ -65,6 +65,7 @@ def test_global_policy_reaches_the_network(make):
     keras.config.set_dtype_policy("mixed_bfloat16")
     seen = []
 
+    @keras.saving.register_keras_serializable(package="tests")
     def recorded(h):
         seen.append(h.dtype)
         return h

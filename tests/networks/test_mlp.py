@@ -78,6 +78,7 @@ def test_takes_images_on_the_last_axis(make):
 def test_global_policy_reaches_the_network(make):
     keras.config.set_dtype_policy("mixed_bfloat16")
 
+    @keras.saving.register_keras_serializable(package="tests")
     def recorded(h):
         seen.append(h.dtype)
         return h

@@ -335,6 +335,17 @@ def test_when_a_loss_explodes(lowest, losses, diverges):
         feed(guard(lowest), losses)
 
 
+def test_a_run_that_resumes_has_the_limit_of_the_unbroken_one():
+    unbroken, logs = guard(), {}
+    # The mean of the epoch is 4, that of its lowest steps 1.
+    feed(unbroken, [7.0] * 150 + [1.0] * 150)
+    unbroken.on_epoch_end(0, logs)
+    assert logs == {"lowest_loss": pytest.approx(1.0)}
+    for callback in (unbroken, guard(logs["lowest_loss"])):
+        with pytest.raises(DivergedError, match="its loss rose to 22 nats from 1 at its lowest"):
+            feed(callback, [22.0] * 100)
+
+
 def test_short_epochs_explode_as_a_whole():
     callback = guard(steps=5)
     feed(callback, [1.0] * 5)

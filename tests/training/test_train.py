@@ -69,6 +69,8 @@ def test_backups_that_a_kill_at_the_end_left_are_deleted(finished):
 @pytest.mark.slow
 def test_log_and_summary_agree(finished):
     folder, _, _, _, _ = finished
+    lowest = [row["lowest_loss"] for row in read_log(folder)]
+    assert lowest == sorted(lowest, reverse=True) and np.isfinite(lowest).all()
     log, summary = read_log(folder), read_summary(folder)
     assert [row["epoch"] for row in log] == [0, 1, 2]
     assert summary["epochs"] == 3
@@ -126,9 +128,28 @@ def test_a_second_call_only_loads(finished, monkeypatch):
 def test_another_recipe_in_the_same_folder_is_refused(finished):
     folder, recipe, _, _, _ = finished
     before = (folder / "recipe.json").read_bytes()
-    with pytest.raises(ValueError, match="holds a run of another recipe"):
-        train(recipe.replace(learning_rate=0.5), folder, write=silent)
+    changed = recipe.replace(learning_rate=0.5, config={**recipe.config, "num_couplings": 7})
+    few, rate = recipe.config["num_couplings"], recipe.learning_rate
+    expected = f"has config.num_couplings {few}, not 7, learning_rate {rate}, not 0.5: choose"
+    with pytest.raises(ValueError, match=f"holds a run of another recipe, which {expected}"):
+        train(changed, folder, write=silent)
     assert (folder / "recipe.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"warmup_steps": 10**6}, "warmup_steps is 1000000, more than the"),
+        ({"decay_epochs": 50}, "of decay do not fit into"),
+        ({"batch_size": 10**6}, "has only"),
+        ({"config": {"num_couplings": -1}}, "num_couplings"),
+        ({"pretraining": {"warmup_steps": 10**6}}, "warmup_steps is 1000000"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_a_folder_is_made(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train(tiny_recipe().replace(**changes), tmp_path / "run", tiny_data(), silent)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

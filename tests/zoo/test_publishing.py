@@ -13,6 +13,7 @@ import zoo
 from tfflows import evaluate
 from tfflows.data import Dataset, Split
 from tfflows.training import Recipe, train
+from zoo.cards import _training
 from zoo.publishing import round_weights
 
 pytestmark = pytest.mark.slow
@@ -127,12 +128,14 @@ def test_references_are_the_flows_own_samples(published, run, table):
 def test_exact_density_where_it_is_known(run, tmp_path):
     x = tfflows.data.toy.eight_gaussians(60, 3)[0]
     split = Split(x)
-    data = Dataset("eight_gaussians", "Drawn.", split, split, split, None)
+    names = ("east", "north")
+    data = Dataset("eight_gaussians", "Drawn.", split, split, split, None, column_names=names)
     entry = zoo.publish(run[0], "eight", "Eight.", folder=tmp_path / "eight", data=data)
     centres = [(np.cos(a), np.sin(a)) for a in np.arange(8) * np.pi / 4]
     parts = [scipy.stats.multivariate_normal(np.sqrt(8) * np.array(c), 1 / 8) for c in centres]
     exact = -np.log(np.mean([part.pdf(x) for part in parts], axis=0)).mean()
     assert facts_of(entry)["baselines"]["exact density"]["nll"] == pytest.approx(exact, rel=1e-5)
+    assert facts_of(entry)["columns"] == ["east", "north"]  # for the page of an export
 
 
 def test_existing_folder_is_not_overwritten(run, tmp_path):
@@ -223,3 +226,9 @@ def test_what_is_measured_of_samples(attributes_entry):
     assert found["median"] == pytest.approx(np.median(distances))
     card = (entry / "card.md").read_text(encoding="utf-8")
     assert f"test images {np.median(distances):.1f} (smallest {distances.min():.1f})" in card
+
+
+def test_the_card_says_that_patience_ended_a_run():
+    recipe = Recipe("RealNVP", "moons", epochs=50, patience=3)
+    assert "50 epochs, of which it took 7: it ends after 3 epochs without" in _training(recipe, 7)
+    assert "50 epochs, seed 0." in _training(recipe, 50)

@@ -103,9 +103,11 @@ def output_of(given: str | None, default: str) -> Path:
     """The path of the picture to write, looked at before any work is done.
 
     Raises:
-        OSError: where its folder does not exist.
+        OSError: where its folder does not exist, or it is itself one.
     """
     output = Path(given or default)
+    if output.is_dir():
+        raise OSError(f"Cannot write {output}: it is a folder, and the name of a file is needed.")
     if not output.parent.is_dir():
         raise OSError(f"Cannot write {output}: the folder {output.parent} does not exist.")
     return output
@@ -115,6 +117,7 @@ def pictures_of(files: list[str]) -> list:
     """Image files, decoded, but not yet of a flow's size: what is wrong with them is known early.
 
     Raises:
+        FileNotFoundError: where there is no such file.
         ValueError: for a file that cannot be read, or has another kind of pixels than 8 bits.
         ImportError: without Pillow.
     """
@@ -122,6 +125,8 @@ def pictures_of(files: list[str]) -> list:
 
     pictures = []
     for file in files:
+        if not Path(file).is_file():
+            raise FileNotFoundError(f"There is no image file {file}.")
         with open_image(Path(file)) as image:
             pictures.append(image.copy())
     return pictures

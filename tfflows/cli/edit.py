@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from pathlib import Path
 
 from tfflows.cli.arguments import (
@@ -68,8 +69,8 @@ def add_verbs(command) -> None:
     help_text = "Y0,X0,Y1,X1: rows Y0 to Y1 - 1 and columns X0 to X1 - 1"
     sub.add_argument("--box", type=box, required=True, help=help_text)
     sub.add_argument("--n", type=int, default=3, help="fillings of each image (default 3)")
-    sub.add_argument("--steps", type=int, default=200, help="(default 200)")
-    takes_noise(sub, 1.0)
+    sub.add_argument("--steps", type=int, default=100, help="(default 100)")
+    takes_noise(sub, 0.5)
     takes_label(sub)
 
     sub = verb("neighbours", _neighbours, "Draw samples beside the nearest training images.")
@@ -94,18 +95,20 @@ def _interpolate(arguments):
 
 def _edit(arguments):
     _require_positive(arguments, "steps", "n", "examples")
+    if not math.isfinite(arguments.strength):
+        raise ValueError(f"--strength should be finite, but found {arguments.strength}.")
     output, pictures = _files(arguments)
     shipped = _shipped_directions(arguments)
     direction = shipped.get(arguments.attribute)
     source = None
-    if direction is None or not arguments.images:
+    if direction is None or not pictures:
         source = source_of(arguments.name, arguments.data)
     flow = image_flow_of(arguments.name)
     import numpy as np
 
     from tfflows import edit
 
-    data = None if source is None else _data(source, flow)
+    data = None if source is None else _data(arguments, source, flow)
     if direction is None:
         some = slice(arguments.examples)
         attribute = _attribute(data, arguments.attribute)[some]
@@ -136,8 +139,9 @@ def _shipped_directions(arguments) -> dict:
     found = zoo.directions(arguments.name)
     if found and arguments.attribute not in found:
         raise ValueError(
-            f"The zoo has no direction of {arguments.attribute!r} for {arguments.name}, only of "
-            f"{', '.join(found)}: give --data, which shows it."
+            f"The zoo has no direction of {_with_near(arguments.attribute, found)} for "
+            f"{arguments.name}, only of {', '.join(found)}: give one of these, or --data with "
+            "images that show it."
         )
     return found
 
@@ -182,13 +186,12 @@ def _inpaint(arguments):
     _require_positive(arguments, "n")
     mask = np.zeros([height, width], bool)
     mask[y0:y1, x0:x1] = True
-    bar = keras.utils.Progbar(arguments.n * arguments.steps, unit_name="step")
-    made = [np.where(mask[..., None], 2 ** (flow.num_bits or 8) // 2, images)]
-    for i in range(arguments.n):
-        made.append(
+    bar = keras.utils.Progbar(len(images) * arguments.steps, unit_name="step")
+    made = np.stack(
+        [
             edit.inpaint(
                 flow,
-                images,
+                np.repeat(image[None], arguments.n, axis=0),
                 mask,
                 arguments.steps,
                 temperature=arguments.temperature,
@@ -196,9 +199,13 @@ def _inpaint(arguments):
                 context=arguments.label,
                 progress=lambda done, i=i: bar.update(i * arguments.steps + done),
             )
-        )
+            for i, image in enumerate(images)
+        ]
+    )
+    known = np.where(mask[..., None], 2 ** (flow.num_bits or 8) // 2, images)
+    made = np.concatenate([known[:, None], made], axis=1)
     labels = ["image", "known", *(f"filled {i + 1}" for i in range(arguments.n))]
-    save(arguments.name, output, flow, beside(images, np.stack(made, axis=1), flow), labels)
+    save(arguments.name, output, flow, beside(images, made, flow), labels)
 
 
 def _neighbours(arguments):
@@ -211,7 +218,7 @@ def _neighbours(arguments):
     from tfflows.distributions.dequantization import quantize
 
     _require_positive(arguments, "n", "k")
-    data = _data(source, flow)
+    data = _data(arguments, source, flow)
     context = arguments.label
     if flow.is_conditional and context is None:
         context = data.test.y[: arguments.n]
@@ -245,11 +252,20 @@ def _require_positive(arguments, *options):
             raise ValueError(f"--{option} should be at least 1, but found {found}.")
 
 
-def _data(source, flow):
+def _data(arguments, source, flow):
     """The data set, if it has the images of the flow."""
     from tfflows import data
 
-    found = data.load(source, num_bits=flow.num_bits or 8)
+    try:
+        found = data.load(source, num_bits=flow.num_bits or 8)
+    except (ValueError, OSError) as error:
+        if arguments.data is not None:
+            raise
+        images = ", or image files" if arguments.run is _edit else ""
+        raise ValueError(
+            f"The data that {arguments.name} was trained on are not at hand: give --data{images}. "
+            f"{error}"
+        ) from error
     if found.event_shape != flow.event_shape:
         raise ValueError(
             f"The data set {found.name} has examples of shape {found.event_shape}, but the flow's "
@@ -268,10 +284,16 @@ def _attribute(data, name: str):
     count = y.shape[1] if y.ndim == 2 else data.num_classes
     if name.isdecimal() and int(name) < count:
         return y[:, int(name)] if y.ndim == 2 else y == int(name)
-    near = difflib.get_close_matches(name, data.attribute_names or (), n=3)
-    hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
     kind = "attributes" if y.ndim == 2 else "classes"
     known = ", ".join(data.attribute_names or ()) or f"0 to {count - 1}"
     raise ValueError(
-        f"The data set {data.name} has no attribute {name!r}{hint}: its {kind} are {known}."
+        f"The data set {data.name} has no attribute "
+        f"{_with_near(name, data.attribute_names or ())}: its {kind} are {known}."
     )
+
+
+def _with_near(name: str, known) -> str:
+    """A name that is not known, and which of those that are it may stand for."""
+    lower = {other.lower(): other for other in known}
+    near = [lower[other] for other in difflib.get_close_matches(name.lower(), lower, n=3)]
+    return f"{name!r} (did you mean {' or '.join(map(repr, near))}?)" if near else repr(name)

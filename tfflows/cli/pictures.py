@@ -22,7 +22,10 @@ def save(name: str, output, flow, images, labels):
 
 
 def say_range(flow, made, labels):
-    """Print for each column of `made`, `[rows, columns, ...]`, how far it leaves the range."""
+    """Print for each column of `made`, `[rows, columns, ...]`, how far it leaves the range.
+
+    Where it is by more than the range is wide, the flow was led where it has seen nothing.
+    """
     import numpy as np
 
     highest = 2 ** (flow.num_bits or 8)
@@ -32,4 +35,11 @@ def say_range(flow, made, labels):
             print(
                 f"{label}: {np.mean(beyond > 0):.1%} of the values leave the range of the pixels, "
                 f"0 to {highest}, by up to {beyond.max():.3g}; the picture has them at its ends."
+            )
+        lost = np.flatnonzero(beyond.reshape(len(beyond), -1).max(axis=1) > highest)
+        if len(lost):
+            rows = ", ".join(str(row + 1) for row in lost)
+            print(
+                f"{label}: what row {rows} of the picture shows is noise; the edit is too strong "
+                "for an image like that. A weaker one may do, or an image more like the data."
             )

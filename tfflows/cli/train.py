@@ -139,6 +139,7 @@ def _starting_recipe(flow: str, source: str, epochs: int | None = None):
         flow,
         source,
         _CONFIGS.get(flow) or _image_config(found.event_shape),
+        num_bits=found.num_bits,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=1e-3,

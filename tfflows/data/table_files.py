@@ -13,12 +13,44 @@ from tfflows.data.arrays import make_dataset
 from tfflows.data.dataset import Dataset
 from tfflows.data.files import LICENCE
 
+# Different integers in a column that are called few, if there are ten times as many rows.
+_FEW = 20
+
 
 def read_table(path: Path, num_bits: int, seed: int) -> Dataset:
     """Data set of a `.csv` or `.parquet` file; `load` says what these hold."""
     names, x = (_read_parquet if path.suffix == ".parquet" else _read_csv)(path)
+    _warn_of_columns(path, names, x)
     about = f"Read from {path.name}. {LICENCE}"
     return make_dataset(path.stem, about, {"train": (x, None)}, num_bits, seed, column_names=names)
+
+
+def _warn_of_columns(path, names, x):
+    """Say which columns have values that a density gives an infinite height to."""
+    constant, integers = [], []
+    for i, column in enumerate(x.T):
+        values = np.unique(column)
+        name = repr(names[i]) if names else str(i + 1)
+        if len(values) == 1:
+            constant.append(name)
+        elif len(values) <= min(_FEW, len(x) / 10) and np.all(values == np.rint(values)):
+            integers.append(name)
+    # As if from the line that calls `load`, which calls `read_table`, which calls this.
+    if constant:
+        warnings.warn(
+            f"File {path.name!r} has one value alone in each of the columns {', '.join(constant)}: "
+            "the likelihood of a density grows there without bound and says nothing; leave them "
+            "out.",
+            stacklevel=4,
+        )
+    if integers:
+        warnings.warn(
+            f"File {path.name!r} has at most {_FEW} integers in each of the columns "
+            f"{', '.join(integers)}: the likelihood of a density grows there without bound and "
+            "says nothing; take a tfflows.data.Table, which knows integers and categories, or add "
+            "noise between 0 and 1 to them.",
+            stacklevel=4,
+        )
 
 
 def _read_csv(path: Path) -> tuple[list[str] | None, np.ndarray]:

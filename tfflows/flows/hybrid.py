@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from random import getrandbits
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfflows.flow import Flow
+from tfflows.model.fitting import EVALUATION, seed_of_step
 from tfflows.model.losses import mean_over_batch
 
 
@@ -66,10 +68,18 @@ class HybridClassifier(keras.Model):
         self._accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
         self.built = True
 
-    def call(self, x, training=False):
-        """A dictionary: `log_probs_of_classes` `[batch, num_classes]` and `log_prob` `[batch]`."""
-        x, log_q = self.flow.continuous(x, None, training)
-        z, log_det = self.flow.transform.inverse_and_log_det(x, None, training)
+    def call(self, inputs, training=False):
+        """A dictionary: `log_probs_of_classes` `[batch, num_classes]` and `log_prob` `[batch]`.
+
+        Args:
+            inputs: x, or a pair of x and the seed of its noise.
+            training: whether dropout and the like are on.
+        """
+        x, seed = inputs if isinstance(inputs, tuple) else (inputs, None)
+        x, log_q = self.flow.continuous(x, seed, training)
+        # In evaluation the noise of log-dets is that of every other evaluation.
+        seed = seed if training else None
+        z, log_det = self.flow.transform.inverse_and_log_det(x, None, training, seed)
         size = math.prod(self.flow.transform.latent_shape)
         return {
             "log_probs_of_classes": tf.nn.log_softmax(self.head(tf.reshape(z, [-1, size]))),
@@ -79,15 +89,31 @@ class HybridClassifier(keras.Model):
     def fit(self, x=None, y=None, *args, **kwargs):
         """Train on x and integer labels; arguments and result as for `keras.Model.fit`.
 
-        x and y are arrays, or x is a `tf.data.Dataset` of pairs.
+        x and y are arrays, or x is a `tf.data.Dataset` of pairs. Noise follows from seeds as in
+        `Flow.fit`.
         """
         self.flow.start_from(self._checked(x, y))
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        """Mean loss, `accuracy` and `nll`; arguments as for `fit`."""
+        """Mean loss, `accuracy` and `nll`; arguments as for `fit`, noise as for `Flow.evaluate`."""
         self._checked(x, y)
         return super().evaluate(x, y, *args, **kwargs)
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self._run_seed = getrandbits(31)  # `keras.utils.set_random_seed` decides it
+        return super().make_train_function(force)
+
+    def train_step(self, data):
+        return super().train_step(self._with_seed(data, self._run_seed, self.optimizer.iterations))
+
+    def test_step(self, data):
+        return super().test_step(self._with_seed(data, EVALUATION, 0))
+
+    def _with_seed(self, data, run, step):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return (x, seed_of_step(self, run, step)), y, sample_weight
 
     def _checked(self, x, y):
         """What the flow is to look at: x without labels."""

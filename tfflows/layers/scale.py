@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfflows.layers.base import DataDependentLayer, constant_log_det
+
+# Steps between neighbouring numbers, in standard deviations, that decoding may have unsaid.
+_MOST_ROUNDING = 1e-3
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -73,7 +78,8 @@ class Standardize(DataDependentLayer):
     Mean and standard deviation have one entry per dimension, are saved with the weights and are
     not trained. Before `adapt` they are 0 and 1. A constant dimension keeps a standard deviation
     of 1. A float64 x is centred before it is rounded to the layer's dtype, so that times in
-    seconds since 1970, say, keep their differences.
+    seconds since 1970, say, keep their differences; what is decoded is of the layer's dtype, and
+    `adapt` warns where that is coarse.
 
     Args:
         prior_examples: weight, in examples, of the variance averaged over all dimensions, with
@@ -109,8 +115,23 @@ class Standardize(DataDependentLayer):
 
     def _set_from(self, x):
         mean, stddev = mean_and_stddev(x, self.prior_examples)
+        self._warn_of_rounding(np.asarray(mean).ravel(), np.asarray(stddev).ravel())
         self.mean.assign(tf.cast(mean, self.variable_dtype))
         self.stddev.assign(tf.cast(stddev, self.variable_dtype))
+
+    def _warn_of_rounding(self, mean, stddev):
+        steps = np.spacing(np.abs(mean).astype(self.compute_dtype))
+        rounded = np.flatnonzero(steps > _MOST_ROUNDING * stddev)
+        if len(rounded):
+            first = rounded[0]
+            warnings.warn(
+                f"What {self.name} decodes is {self.compute_dtype}, in which {len(rounded)} of "
+                f"{len(mean)} columns are coarse: column {first + 1}, of values about "
+                f"{mean[first]:.6g}, has steps of {steps[first]:.3g}, and a standard deviation of "
+                f"{stddev[first]:.3g}. log_prob and encode of float64 data are not rounded; for "
+                "samples give the data less a number near their mean, or a flow dtype='float64'.",
+                stacklevel=2,
+            )
 
     def _forward(self, z, call):
         mean, stddev = tf.cast(self.mean, z.dtype), tf.cast(self.stddev, z.dtype)

@@ -10,6 +10,7 @@ import types
 import keras
 import numpy as np
 
+from tfflows.checks.activations import loadable_function
 from tfflows.layers.base import Untracked
 
 
@@ -47,30 +48,6 @@ def as_json(value):
     if hasattr(value, "get_config"):
         return keras.saving.serialize_keras_object(value)
     return loadable_function(value) if isinstance(value, types.FunctionType) else value
-
-
-def loadable_function(function) -> dict | str:
-    """A function, an activation say, as what Keras saves of it and makes it of again.
-
-    Raises:
-        ValueError: if Keras would save its name and not find it.
-
-    Example:
-        >>> from tfflows.model.config import loadable_function
-        >>> loadable_function(keras.activations.silu)
-        'silu'
-    """
-    config = keras.activations.serialize(function)
-    try:
-        if keras.activations.get(config) is function:
-            return config
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(
-        f"The function {function.__name__!r} of {function.__module__} cannot be loaded again; give "
-        f"its name if Keras has it, as in activation={function.__name__!r}, or register it with "
-        "keras.saving.register_keras_serializable."
-    )
 
 
 def _require_known(cls, arguments):

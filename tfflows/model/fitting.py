@@ -23,7 +23,7 @@ from tfflows.random.seeds import hashed_seed, replica_and_number, start_generato
 _OF_PREDICTIONS = ("metrics", "weighted_metrics", "loss_weights")
 
 # Instead of a run's seed: what is evaluated again meets the same noise.
-_EVALUATION = -1
+EVALUATION = -1
 
 
 class FlowFitting(FlowAdapting):
@@ -259,19 +259,12 @@ class FlowFitting(FlowAdapting):
         return self._logs(logs)
 
     def test_step(self, data):
-        return self._logs(super().test_step(self._with_seed(data, _EVALUATION, 0)))
+        return self._logs(super().test_step(self._with_seed(data, EVALUATION, 0)))
 
     def _with_seed(self, data, run, step):
-        """Inputs x, context and the seed of a step's noise, which no number of replicas changes.
-
-        What Keras's seed generators draw follows from it, too.
-        """
+        """Inputs x, context and the seed of a step's noise."""
         x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        # Of this epoch; gradients that are accumulated belong to one step.
-        _, num_replicas = replica_and_number()
-        examples_seen = num_replicas * tf.cast(self._loss_tracker.count, tf.int64)
-        seed = hashed_seed(run, step, examples_seen)
-        start_generators(seed_generators(self), seed)
+        seed = seed_of_step(self, run, step)
         x, context = x if isinstance(x, tuple) else (x, context)
         # Where there are weights, Keras wants something.
         context = context if self.is_conditional else None
@@ -319,3 +312,21 @@ class FlowFitting(FlowAdapting):
             unmeasured.add("bits_per_dim")
         results = self.get_metrics_result()
         return {name: value for name, value in results.items() if name not in unmeasured}
+
+
+def seed_of_step(model: keras.Model, run: int, step) -> tf.Tensor:
+    """The seed of a step's noise, which no number of replicas changes, `[2]`.
+
+    What Keras's seed generators draw follows from it, too.
+
+    Args:
+        model: that is fitted or evaluated.
+        run: the run's seed, or `EVALUATION`.
+        step: number of the optimizer's step.
+    """
+    # Of this epoch; gradients that are accumulated belong to one step.
+    _, num_replicas = replica_and_number()
+    examples_seen = num_replicas * tf.cast(model._loss_tracker.count, tf.int64)
+    seed = hashed_seed(run, step, examples_seen)
+    start_generators(seed_generators(model), seed)
+    return seed

@@ -162,6 +162,9 @@ class ContextStandardize(Standardize):
         else:
             self.adapted.assign(True)
 
+    def _warn_of_rounding(self, mean, stddev):
+        """Nothing: contexts are not decoded."""
+
 
 def _wide(dtype):
     """Float64 for numbers that may have more digits than float32, else `None`."""

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfflows.checks.activations import activation_of
 from tfflows.networks.precision import output_dtype, summed_in_float32
 
 
@@ -21,7 +22,7 @@ class _ConvNetwork(keras.layers.Layer):
         super().__init__(**kwargs)
         self.output_dim = int(output_dim)
         self.width = int(width)
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.zero_output = bool(zero_output)
 
     def _conv(self, filters, size, initializer="he_normal"):

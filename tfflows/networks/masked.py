@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfflows.checks.activations import activation_of
+
 # Hidden units, from which on two smaller products are faster than one with zeros.
 _LEAST_SPLIT = 128
 
@@ -88,7 +90,7 @@ class MaskedMLP(keras.layers.Layer):
                 f"least one unit, but found {num_parameters} and {self.hidden}."
             )
         self.order = order if isinstance(order, str) else [int(level) for level in order]
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.residual = bool(residual)
         if residual and (len(set(self.hidden)) > 1 or len(self.hidden) % 2 == 0):
             raise ValueError(

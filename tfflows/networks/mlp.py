@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from tfflows.checks.activations import activation_of
 from tfflows.networks.precision import output_dtype
 
 
@@ -16,7 +17,7 @@ class _DenseNetwork(keras.layers.Layer):
     def __init__(self, output_dim, activation, dropout, zero_output, **kwargs):
         super().__init__(**kwargs)
         self.output_dim = int(output_dim)
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.dropout = float(dropout)
         self.zero_output = bool(zero_output)
         self._dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfflows.checks.activations import activation_of
+
 
 class _TimeDependentNetwork(keras.layers.Layer):
     """What the two networks share: how time and context act on every layer."""
@@ -23,7 +25,7 @@ class _TimeDependentNetwork(keras.layers.Layer):
         super().__init__(**kwargs)
         self.output_dim = int(output_dim)
         self.hidden = [int(units) for units in hidden]
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.squash = bool(squash)
         self.zero_output = bool(zero_output)
         kernels = ["glorot_uniform"] * len(self.hidden)

@@ -22,11 +22,12 @@ class StopOnDivergence(keras.callbacks.Callback):
     """Raise `DivergedError` where the loss is not finite, or explodes.
 
     A loss explodes if its mean over 100 successive steps (or an epoch, if it has fewer) lies more
-    than 10 nats a dimension above the lowest such mean, or above the loss at the start.
+    than 10 nats a dimension above the lowest such mean, or above the loss at the start. The lowest
+    is logged as `lowest_loss`, so that a run that resumes has the limit of the unbroken one.
 
     Args:
         num_dims: of an event.
-        lowest: mean loss of the best epoch of an earlier part of this run.
+        lowest: the last `lowest_loss` of an earlier part of this run.
     """
 
     window = 100
@@ -56,6 +57,9 @@ class StopOnDivergence(keras.callbacks.Callback):
                     f"than {self.rise:g} nats a dimension"
                 )
             self._lowest, self._before = min(self._lowest, mean), total
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["lowest_loss"] = self._lowest
 
 
 class Patience(keras.callbacks.Callback):

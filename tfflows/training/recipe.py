@@ -25,7 +25,7 @@ class Recipe:
         config: hyper-parameters of the flow, also such as `tfflows.ode.RungeKutta4(8)`, which a
             file has in Keras's serialised form, `{"class_name": "tfflows>RungeKutta4", "config":
             {"steps": 8}}`; event shape, bits and classes come from the data.
-        num_bits: bits per pixel that are kept of images.
+        num_bits: bits per pixel that are kept of images; `None` where the data are no images.
         conditional: whether to condition on the data set's labels or attributes.
         epochs: at the end of each, the flow is validated and a backup is written.
         passes_per_epoch: passes over the training split in an epoch, more than 1 where a pass is
@@ -59,7 +59,7 @@ class Recipe:
     flow: str
     data: str
     config: dict = field(default_factory=dict)
-    num_bits: int = 8
+    num_bits: int | None = 8
     conditional: bool = False
     epochs: int = 100
     passes_per_epoch: int = 1
@@ -169,11 +169,20 @@ class Recipe:
 
     def load_data(self, **settings) -> Dataset:
         """The data set; `settings` go to `tfflows.data.load`."""
-        return load(self.data, num_bits=self.num_bits, **settings)
+        return load(self.data, num_bits=self.num_bits or 8, **settings)
 
     def replace(self, **changes) -> Recipe:
         """A copy with some values changed."""
         return dataclasses.replace(self, **changes)
+
+    def differences(self, other: Recipe) -> list[tuple[str, object, object]]:
+        """Each key that decides about a training and differs, with its value here and there.
+
+        Keys of dictionaries that both have are looked at one by one, as `config.hidden`.
+        """
+        compared = [f.name for f in dataclasses.fields(self) if f.compare]
+        both = [{name: getattr(recipe, name) for name in compared} for recipe in (self, other)]
+        return _differences(*both)
 
     def build_flow(self, data: Dataset, name: str | None = None):
         """A new, untrained flow for a data set, reproducible from the seed."""
@@ -214,6 +223,17 @@ class Recipe:
         if self.memory != "store":
             flow.memory = self.memory
         return flow
+
+
+def _differences(own: dict, other: dict, prefix: str = "") -> list[tuple[str, object, object]]:
+    found = []
+    for key in [*own, *(key for key in other if key not in own)]:
+        values = own.get(key), other.get(key)
+        if all(isinstance(value, dict) for value in values):
+            found += _differences(*values, f"{prefix}{key}.")
+        elif values[0] != values[1]:
+            found.append((f"{prefix}{key}", *values))
+    return found
 
 
 def _serialized(value):

@@ -100,11 +100,10 @@ def train(
     """
     strategy = strategy or tf.distribute.get_strategy()
     num_replicas = strategy.num_replicas_in_sync
-    if recipe.batch_size % num_replicas:
-        raise ValueError(
-            f"The recipe's batch_size is {recipe.batch_size}, which {num_replicas} replicas cannot "
-            "share equally."
-        )
+    data = data or recipe.load_data()
+    _require_fit(recipe, data, num_replicas)
+    with strategy.scope():
+        flow = recipe.build_flow(data)
     folder = _run_folder(folder, recipe, is_chief(strategy))
     with held(folder) if is_chief(strategy) else contextlib.nullcontext(True) as alone:
         if not alone and not (folder / "run.json").is_file():
@@ -112,16 +111,53 @@ def train(
                 f"Another process trains into the folder {folder}: wait for its end, or choose "
                 "another folder."
             )
-        return _trained(recipe, folder, data or recipe.load_data(), write, strategy)
+        return _trained(recipe, folder, data, flow, write, strategy)
 
 
-def _trained(recipe, folder, data, write, strategy) -> Flow:
+def _require_fit(recipe, data, num_replicas):
+    """Say what of a recipe does not fit the data or the devices, before a folder is made."""
+    if recipe.batch_size % num_replicas:
+        raise ValueError(
+            f"The recipe's batch_size is {recipe.batch_size}, which {num_replicas} replicas cannot "
+            "share equally."
+        )
+    if len(data.train) < recipe.batch_size:
+        raise ValueError(
+            f"The recipe's batch_size is {recipe.batch_size}, but the training split of "
+            f"{data.name!r} has only {len(data.train)} examples."
+        )
+    if recipe.gradient_accumulation > 1 and num_replicas > 1:
+        raise ValueError(
+            f"The recipe's gradient_accumulation is {recipe.gradient_accumulation}, but gradients "
+            f"are accumulated on one device alone, and found {num_replicas} replicas."
+        )
+    _schedule(recipe, data)
+    if recipe.pretraining is not None:
+        _require_fit(recipe.first_recipe(), data, num_replicas)
+
+
+def _steps_per_epoch(recipe, data) -> int:
+    return recipe.passes_per_epoch * (len(data.train) // recipe.batch_size)
+
+
+def _schedule(recipe, data, num_rewinds=0) -> WarmupHoldDecay:
+    steps = _steps_per_epoch(recipe, data)
+    return WarmupHoldDecay(
+        recipe.learning_rate * 0.5**num_rewinds,
+        recipe.epochs * steps,
+        recipe.warmup_steps,
+        None if recipe.decay_epochs is None else recipe.decay_epochs * steps,
+    )
+
+
+def _trained(recipe, folder, data, flow, write, strategy) -> Flow:
     start = None
     if recipe.pretraining is not None:
         start = folder / "pretraining"
         train(recipe.first_recipe(), start, data, write, strategy)
     with strategy.scope():
-        flow = _start(recipe, data, start)
+        if start is not None:
+            flow.load_weights(start / BEST)
         while not (folder / "run.json").is_file():
             rewinds = _read_rewinds(folder)
             try:
@@ -166,10 +202,11 @@ def _run_folder(folder, recipe: Recipe, writes: bool) -> Path:
             f"Cannot write into the run folder {folder}: {error.strerror or error}."
         ) from error
     file = folder / "recipe.json"
-    if file.is_file() and Recipe.from_file(file) != recipe:
+    if file.is_file() and (differences := recipe.differences(Recipe.from_file(file))):
+        told = ", ".join(f"{key} {other!r}, not {own!r}" for key, own, other in differences)
         raise ValueError(
-            f"The folder {folder} holds a run of another recipe; choose another folder, or delete "
-            "this one to start anew."
+            f"The folder {folder} holds a run of another recipe, which has {told}: choose another "
+            "folder, or delete this one to start anew."
         )
     if writes and not file.is_file():
         write_whole(file, recipe.to_json())
@@ -201,28 +238,10 @@ def _read_rewinds(folder) -> list[dict]:
 
 def _fit(recipe, folder, data, flow, num_rewinds, write):
     strategy = flow.distribute_strategy
-    if len(data.train) < recipe.batch_size:
-        raise ValueError(
-            f"The recipe's batch_size is {recipe.batch_size}, but the training split of "
-            f"{data.name!r} has only {len(data.train)} examples."
-        )
-    if recipe.gradient_accumulation > 1 and strategy.num_replicas_in_sync > 1:
-        raise ValueError(
-            f"The recipe's gradient_accumulation is {recipe.gradient_accumulation}, but gradients "
-            f"are accumulated on one device alone, and found {strategy.num_replicas_in_sync} "
-            "replicas."
-        )
     settings = {"batch_size": recipe.batch_size, "labels": recipe.conditional}
     parts = recipe.gradient_accumulation
-    steps_per_epoch = recipe.passes_per_epoch * (len(data.train) // recipe.batch_size)
-    schedule = WarmupHoldDecay(
-        recipe.learning_rate * 0.5**num_rewinds,
-        recipe.epochs * steps_per_epoch,
-        recipe.warmup_steps,
-        None if recipe.decay_epochs is None else recipe.decay_epochs * steps_per_epoch,
-    )
     optimizer = FusedAdamW(
-        schedule,
+        _schedule(recipe, data, num_rewinds),
         weight_decay=recipe.weight_decay,
         global_clipnorm=recipe.global_clipnorm,
         use_ema=recipe.ema_momentum is not None,
@@ -266,7 +285,7 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
     own = folder if scratch is None else Path(scratch.name)
     counter = StepCounter()
     rows = _read_log(log)
-    lowest = min((row["loss"] for row in rows), default=math.inf)
+    lowest = rows[-1]["lowest_loss"] if rows else math.inf
     guard = StopOnDivergence(math.prod(flow.event_shape), lowest)
     patience = Patience(recipe.patience, [row["val_nll"] for row in rows])
     monitors = [guard, counter, patience, GradientNorm()]
@@ -284,7 +303,7 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
             # A run that was killed after the epoch in which its patience ended has none left.
             epochs=epochs_done if patience.is_over else recipe.epochs,
             # To Keras, each part of a batch is a step.
-            steps_per_epoch=parts * steps_per_epoch,
+            steps_per_epoch=parts * _steps_per_epoch(recipe, data),
             validation_steps=math.ceil(len(shared.validation) / recipe.batch_size),
             callbacks=[*monitors, *_callbacks(recipe, folder, own, data, flow, write)],
             verbose=0,
