@@ -19,10 +19,9 @@ class PlanarFlow(VectorFlow):
     Densities take one pass, and samples a search for a root in each layer, see
     `tfflows.layers.Planar`. Flows of this kind were made for variational inference, which takes the
     formula from z to x (`tfflows.layers.Planar()` in a `tfflows.layers.Stack`); data take it from x
-    to z. A layer has few parameters, 2 D + 1, and does little: in more than a few dimensions
-    couplings and autoregressive flows are the better density. Events are flattened and standardised
-    with the mean and standard deviation of `fit`'s first batch (or of what `adapt` was given);
-    images pass through a logit before that.
+    to z. A layer has 2 D + 1 parameters. Events are flattened and standardised with the mean and
+    standard deviation of `fit`'s first batch (or of what `adapt` was given); images pass through a
+    logit before that.
 
     Args:
         event_shape: shape of one example.
