@@ -355,10 +355,13 @@ def _low_rank():
     return {
         "planar": case(Planar, 3),
         "planar_one": case(Planar, 1, 2),
+        "planar_inverse": case(Planar, 3, one_pass="inverse"),
         "radial": case(Radial, 3),
         "radial_one": case(Radial, 1, 2),
+        "radial_inverse": case(Radial, 3, one_pass="inverse"),
         "sylvester": case(Sylvester, 4, rank=2),
         "sylvester_context": case(Sylvester, 3, 2, rank=3),
+        "sylvester_inverse": case(Sylvester, 3, 2, rank=2, one_pass="inverse"),
     }
 
 
@@ -505,6 +508,9 @@ FLOWS = {
     "gaussianization_one": lambda dtype: tfflows.Gaussianization(
         (1,), num_layers=1, components=4, dtype=dtype
     ),
+    "planar": lambda dtype: tfflows.PlanarFlow((2,), num_layers=3, context_dim=1, dtype=dtype),
+    "planar_one": lambda dtype: tfflows.PlanarFlow((1,), num_layers=2, dtype=dtype),
+    "sylvester": lambda dtype: tfflows.SylvesterFlow((3,), num_layers=2, rank=2, dtype=dtype),
     "generic": _generic,
     "glow": lambda dtype: tfflows.Glow(
         (4, 4, 1), levels=2, steps=1, width=4, prior_width=4, num_bits=4, dtype=dtype

@@ -42,7 +42,7 @@ def test_there_are_files_of_all_families():
     classes = {json.loads(config_text(name))["class_name"] for name in NAMES}
     assert {
         *("FFJORD", "Flow", "Glow", "HybridClassifier", "IAF", "IResNet", "ImageRealNVP", "MAF"),
-        *("NAF", "NICE", "NSF", "RealNVP", "ResidualFlow"),
+        *("NAF", "NICE", "NSF", "PlanarFlow", "RealNVP", "ResidualFlow", "SylvesterFlow"),
     } <= classes
     assert [path.stem for path in sorted(FOLDER.glob("*.npz"))] == NAMES
 

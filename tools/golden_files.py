@@ -2,10 +2,10 @@
 
     python tools/golden_files.py [NAME ...]
 
-Those of autoregressive and neural spline flows were written by the commit that added them, the
-others by tfflows 0.1.0 (commit c3e18de, which spells names below in other ways). Tests load them
-from then on: never write them anew. The script is for families that have none yet, and skips the
-others.
+Those of autoregressive, neural spline and low-rank flows were written by the commit that added
+them, the others by tfflows 0.1.0 (commit c3e18de, which spells names below in other ways). Tests
+load them from then on: never write them anew. The script is for families that have none yet, and
+skips the others.
 """
 
 from __future__ import annotations
@@ -127,6 +127,8 @@ CASES = {
     ),
     "bnaf": lambda: tfflows.BNAF((3,), num_layers=2, width=4, context_dim=2),
     "gaussianization": lambda: tfflows.Gaussianization((3,), num_layers=2, components=4),
+    "planar": lambda: tfflows.PlanarFlow((3,), num_layers=3, context_dim=2),
+    "sylvester": lambda: tfflows.SylvesterFlow((3,), num_layers=2, rank=2),
     "naf": lambda: tfflows.NAF((3,), num_layers=2, components=4, **SMOOTH),
     "iaf": lambda: tfflows.IAF((3,), num_layers=2, context_dim=2, **SMOOTH),
     "nsf": lambda: tfflows.NSF((5,), num_layers=3, bins=4, **SMOOTH),

@@ -67,6 +67,28 @@ def test_it_starts_as_the_identity_and_learns(make):
     assert np.any(tape.gradient(loss, layer.parameters.value) != 0)
 
 
+@pytest.mark.parametrize("kind", [Planar, Radial, lambda **settings: Sylvester(2, **settings)])
+def test_one_pass_turns_the_formula_around(kind):
+    usual, turned = kind(dtype="float64"), kind(one_pass="inverse", dtype="float64")
+    for layer in (usual, turned):
+        layer.build((None, 3))
+        values = np.random.default_rng(1).normal(size=layer.parameters.shape)
+        layer.parameters.assign(values)
+    for a, b in [
+        (usual.forward_and_log_det, turned.inverse_and_log_det),
+        (usual.inverse_and_log_det, turned.forward_and_log_det),
+    ]:
+        for found, expected in zip(a(Z), b(Z), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert np.max(np.abs(usual.forward_and_log_det(Z)[0] - turned.forward_and_log_det(Z)[0])) > 0.1
+
+
+@pytest.mark.parametrize("kind", [Planar, Radial, lambda one_pass: Sylvester(1, one_pass)])
+def test_another_direction_is_an_error(kind):
+    with pytest.raises(ValueError, match="one_pass is 'inverse' or 'forward', but found 'both'"):
+        kind(one_pass="both")
+
+
 def test_a_planar_layer_without_a_direction_is_a_shift():
     layer = made(Planar, [[1, 2, 3], [0, 0, 0], 0.5])
     x, log_det = layer.forward_and_log_det(Z)

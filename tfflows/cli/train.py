@@ -21,8 +21,10 @@ _CONFIGS = {
     "NAF": {"num_layers": 5, "hidden": [128, 128]},
     "NICE": {"num_couplings": 8, "hidden": [128, 128]},
     "NSF": {"num_layers": 5, "hidden": [128, 128]},
+    "PlanarFlow": {"num_layers": 32},
     "RealNVP": {"num_couplings": 8, "hidden": [128, 128]},
     "ResidualFlow": {"num_blocks": 10, "hidden": [64, 64]},
+    "SylvesterFlow": {"num_layers": 16, "rank": 2},
 }
 
 

@@ -16,6 +16,8 @@ from tfflows.flows.gaussianization import Gaussianization as Gaussianization
 from tfflows.flows.glow import Glow as Glow
 from tfflows.flows.hybrid import HybridClassifier as HybridClassifier
 from tfflows.flows.image_realnvp import ImageRealNVP as ImageRealNVP
+from tfflows.flows.low_rank import PlanarFlow as PlanarFlow
+from tfflows.flows.low_rank import SylvesterFlow as SylvesterFlow
 from tfflows.flows.nice import NICE as NICE
 from tfflows.flows.nsf import NSF as NSF
 from tfflows.flows.realnvp import RealNVP as RealNVP

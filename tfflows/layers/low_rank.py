@@ -16,7 +16,27 @@ _LEAST_SLOPE = 0.01
 
 
 class LowRankLayer(InvertibleLayer):
-    """A layer for vectors with one vector of parameters, which a context may shift."""
+    """A layer for vectors with one vector of parameters, which a context may shift.
+
+    Its formula maps z to x, or, where a density takes one evaluation of it, x to z. A subclass has
+    it as `_formula(value, call)`, and its inverse as `_solution(value, call)`, each returning the
+    result and its log-det.
+
+    Args:
+        one_pass: the direction of the formula, `"forward"` or `"inverse"`.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+
+    def __init__(self, one_pass: str = "forward", **kwargs):
+        super().__init__(**kwargs)
+        if one_pass not in ("inverse", "forward"):
+            raise ValueError(
+                f"{type(self).__name__}'s one_pass is 'inverse' or 'forward', but found "
+                f"{one_pass!r}."
+            )
+        self.one_pass = one_pass
 
     def build(self, z_shape, context_shape=None):
         require_vectors(self, z_shape)
@@ -39,12 +59,27 @@ class LowRankLayer(InvertibleLayer):
     def _start(self, shape, dtype=None):
         raise NotImplementedError
 
+    def _formula(self, value, call):
+        raise NotImplementedError
+
+    def _solution(self, value, call):
+        raise NotImplementedError
+
+    def _forward(self, z, call):
+        return (self._formula if self.one_pass == "forward" else self._solution)(z, call)
+
+    def _inverse(self, x, call):
+        return (self._formula if self.one_pass == "inverse" else self._solution)(x, call)
+
     def _parts(self, call, dtype):
         """The parameters, each `[batch, size]` or `[1, size]`."""
         parameters = tf.cast(self.parameters, dtype)[tf.newaxis]
         if call.context is not None:
             parameters += tf.matmul(tf.cast(call.context, dtype), tf.cast(self.kernel, dtype))
         return tf.split(parameters, self._sizes, -1)
+
+    def get_config(self):
+        return {**super().get_config(), "one_pass": self.one_pass}
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -64,8 +99,12 @@ class Planar(LowRankLayer):
     The parameters, a vector (u, w, b) of 2 D + 1 numbers, are weights that a linear function of the
     context is added to. Many such layers are needed for what a few couplings do.
 
+    Args:
+        one_pass: the direction that the formula of forward is of: with `"inverse"` it maps x to z,
+            as a density needs it, and the root is what samples take.
+
     Raises:
-        ValueError: if events are no vectors.
+        ValueError: if events are no vectors, or `one_pass` is none of the two.
 
     Source: Rezende and Mohamed, "Variational inference with normalizing flows", 2015, section 4.1
     and appendix A.1, https://arxiv.org/abs/1505.05770, where m = softplus(w . u) - 1.
@@ -94,12 +133,12 @@ class Planar(LowRankLayer):
         gain = _above_minus_one(product)
         return u + tf.math.divide_no_nan(gain - product, _dot(w, w)) * w, w, b, gain
 
-    def _forward(self, z, call):
+    def _formula(self, z, call):
         v, w, b, gain = self._plane(call, z.dtype)
         bend = tf.tanh(_dot(w, z) + b)
         return z + v * bend, _log_slope(gain, bend)
 
-    def _inverse(self, x, call):
+    def _solution(self, x, call):
         v, w, b, gain = self._plane(call, x.dtype)
 
         def along(t):
@@ -128,8 +167,12 @@ class Radial(LowRankLayer):
     The parameters, a vector (z_0, a, h) of D + 2 numbers, are weights that a linear function of the
     context is added to. The centre starts at random near zero, a and h at zero.
 
+    Args:
+        one_pass: the direction that the formula of forward is of: with `"inverse"` it maps x to z,
+            and that of inverse z to x.
+
     Raises:
-        ValueError: if events are no vectors.
+        ValueError: if events are no vectors, or `one_pass` is none of the two.
 
     Source: Rezende and Mohamed, "Variational inference with normalizing flows", 2015, section 4.1
     and appendix A.2, https://arxiv.org/abs/1505.05770.
@@ -156,7 +199,7 @@ class Radial(LowRankLayer):
         alpha = tf.math.softplus(a)
         return centre, alpha, alpha * _above_minus_one(h)
 
-    def _forward(self, z, call):
+    def _formula(self, z, call):
         centre, alpha, beta = self._ball(call, z.dtype)
         return self._moved(z, centre, alpha, beta, _length(z - centre))
 
@@ -166,7 +209,7 @@ class Radial(LowRankLayer):
         log_det += tf.math.log1p(factor * alpha / (alpha + r))
         return z + factor * (z - centre), _of_batch(log_det, z)
 
-    def _inverse(self, x, call):
+    def _solution(self, x, call):
         centre, alpha, beta = self._ball(call, x.dtype)
         y = _length(x - centre)
         p = alpha + beta - y

@@ -34,9 +34,12 @@ class Sylvester(LowRankLayer):
 
     Args:
         rank: M, at least 1, at most the number of dimensions.
+        one_pass: the direction that the formula of forward is of: with `"inverse"` it maps x to z,
+            as a density needs it, and the equation is what samples solve.
 
     Raises:
-        ValueError: if events are no vectors, or `rank` is out of its range.
+        ValueError: if events are no vectors, `rank` is out of its range, or `one_pass` is none of
+            the two.
 
     Source: van den Berg, Hasenclever, Tomczak and Welling, "Sylvester normalizing flows for
     variational inference", 2018, https://arxiv.org/abs/1803.05649; of its three kinds the one with
@@ -50,8 +53,8 @@ class Sylvester(LowRankLayer):
         True
     """
 
-    def __init__(self, rank: int, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, rank: int, one_pass: str = "forward", **kwargs):
+        super().__init__(one_pass, **kwargs)
         if rank < 1:
             raise ValueError(f"Sylvester needs a rank of at least 1, but found {rank}.")
         self.rank = int(rank)
@@ -89,13 +92,13 @@ class Sylvester(LowRankLayer):
         diagonal = _DIAGONAL_LIMIT * tf.tanh(tf.linalg.diag_part(matrix))
         return tf.linalg.set_diag(tf.linalg.band_part(matrix, 0, -1), diagonal)
 
-    def _forward(self, z, call):
+    def _formula(self, z, call):
         q, r, s, b = self._matrices(call, z.dtype)
         y = _times(q, z, transpose=True)
         bend = tf.tanh(_times(s, y) + b)
         return z + _times(q, _times(r, bend)), self._log_slope(r, s, bend)
 
-    def _inverse(self, x, call):
+    def _solution(self, x, call):
         q, r, s, b = self._matrices(call, x.dtype)
         target = _times(q, x, transpose=True)
         y = tf.stop_gradient(self._root(r, s, b, target))
