@@ -2,10 +2,12 @@
 
 from tfflows.evaluate.importance import ImportanceSamples, importance_samples
 from tfflows.evaluate.invertibility import RoundTrip, log_det_error, round_trip, round_trip_error
+from tfflows.evaluate.latents import LatentUsage, latent_usage
 from tfflows.evaluate.likelihood import (
     Likelihood,
     gaussian_likelihood,
     importance_weighted,
+    importance_weighted_bound,
     kernel_density_likelihood,
     likelihood,
     log_weights,
@@ -23,6 +25,7 @@ __all__ = [
     "EstimatorFigures",
     "ImportanceSamples",
     "Likelihood",
+    "LatentUsage",
     "LipschitzBounds",
     "RoundTrip",
     "SlicedWasserstein",
@@ -31,7 +34,9 @@ __all__ = [
     "gaussian_likelihood",
     "importance_samples",
     "importance_weighted",
+    "importance_weighted_bound",
     "kernel_density_likelihood",
+    "latent_usage",
     "likelihood",
     "lipschitz",
     "log_det_error",

@@ -1,0 +1,33 @@
+"""Variational autoencoders, their observation models, priors and posteriors."""
+
+from tfflows.vae.model import VAE
+from tfflows.vae.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
+from tfflows.vae.objectives import ELBO, ImportanceWeightedBound, Objective
+from tfflows.vae.observations import (
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    DistributionObservation,
+    Gaussian,
+    Observation,
+)
+from tfflows.vae.posteriors import DiagonalGaussian, Posterior
+
+__all__ = [
+    "ELBO",
+    "VAE",
+    "Bernoulli",
+    "Categorical",
+    "DiagonalGaussian",
+    "DiscretizedLogisticMixture",
+    "DistributionObservation",
+    "Gaussian",
+    "ImportanceWeightedBound",
+    "Objective",
+    "Observation",
+    "Posterior",
+    "conv_decoder",
+    "conv_encoder",
+    "mlp_decoder",
+    "mlp_encoder",
+]
