@@ -18,6 +18,7 @@ from tfflows.evaluate.lipschitz_bounds import (
     estimator_report,
     lipschitz,
 )
+from tfflows.evaluate.prior_hole import PriorHole, prior_hole
 from tfflows.evaluate.report import report
 from tfflows.evaluate.sample_quality import SlicedWasserstein, draw_images, sliced_wasserstein
 
@@ -27,6 +28,7 @@ __all__ = [
     "Likelihood",
     "LatentUsage",
     "LipschitzBounds",
+    "PriorHole",
     "RoundTrip",
     "SlicedWasserstein",
     "draw_images",
@@ -41,6 +43,7 @@ __all__ = [
     "lipschitz",
     "log_det_error",
     "log_weights",
+    "prior_hole",
     "report",
     "round_trip",
     "round_trip_error",

@@ -12,6 +12,7 @@ from tfflows.vae.observations import (
     Observation,
 )
 from tfflows.vae.posteriors import DiagonalGaussian, Posterior
+from tfflows.vae.priors import VampPrior
 
 __all__ = [
     "ELBO",
@@ -26,6 +27,7 @@ __all__ = [
     "Objective",
     "Observation",
     "Posterior",
+    "VampPrior",
     "conv_decoder",
     "conv_encoder",
     "mlp_decoder",

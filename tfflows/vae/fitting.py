@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from random import getrandbits
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfflows.checks.settings import serialized
@@ -13,6 +15,7 @@ from tfflows.model.losses import mean_over_batch
 from tfflows.model.seeded_steps import SeededSteps
 from tfflows.vae.metrics import ActiveUnits
 from tfflows.vae.objectives import Objective, as_objective
+from tfflows.vae.priors import VampPrior
 
 _OF_PREDICTIONS = ("metrics", "weighted_metrics", "loss_weights")
 
@@ -57,6 +60,44 @@ class VAEFitting(SeededSteps):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
+    @property
+    def needs_adapt(self) -> bool:
+        """Whether there are pseudo-inputs of a `tfflows.vae.VampPrior` that no data set yet."""
+        return isinstance(self.prior, VampPrior) and not bool(self.prior.adapted.numpy())
+
+    def adapt(self, x):
+        """Set the pseudo-inputs of a `tfflows.vae.VampPrior` to random ones of x.
+
+        `fit` and `train_on_batch` do it if it was not done before: with those of an array, or with
+        those of the first batch of other data. Which ones `keras.utils.set_random_seed` decides.
+
+        Raises:
+            ValueError: if there are none, there are fewer x, and as `VAE.elbo` does.
+        """
+        if not isinstance(self.prior, VampPrior):
+            raise ValueError(
+                f"{self.name} has nothing that starts from data: its prior is {self.prior!r}."
+            )
+        x, number = np.asarray(x), self.prior.num_pseudo_inputs
+        if len(x) < number:
+            raise ValueError(
+                f"{self.name} has {number} pseudo-inputs to start from data, but found only "
+                f"{len(x)} examples; call adapt with more before fit, or give the VampPrior fewer."
+            )
+        rows = np.random.default_rng(getrandbits(31)).permutation(len(x))[:number]
+        self.prior.start_from(self.observation.as_input(self.observed(x[rows]), self.compute_dtype))
+
+    def _started_from(self, x):
+        """Checked data, all of them, after what was to start from them did."""
+        if not self.needs_adapt:
+            return x
+        if isinstance(x, np.ndarray):
+            self.adapt(x)
+            return x
+        (first, _), x = self.first_batch(x)
+        self.adapt(first)
+        return x
+
     def fit(self, x=None, y=None, *args, validation_data=None, sample_weight=None, **kwargs):
         """Train with the compiled objective; arguments and result as for `keras.Model.fit`.
 
@@ -71,6 +112,7 @@ class VAEFitting(SeededSteps):
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             validation_data = self.check_data(*parts)
+        x = self._started_from(x)
         return super().fit(
             x, y, *args, validation_data=validation_data, sample_weight=sample_weight, **kwargs
         )
@@ -87,6 +129,7 @@ class VAEFitting(SeededSteps):
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
         """One step; arguments and result as for `keras.Model.train_on_batch`, data as in `fit`."""
         x, y, sample_weight = self.check_data(x, y, sample_weight)
+        x = self._started_from(x)
         return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):

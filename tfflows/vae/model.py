@@ -13,7 +13,8 @@ from tfflows.checks.settings import as_value
 from tfflows.checks.values import as_dtype, require_dtype, require_finite, require_keras_layer
 from tfflows.distributions.bases import Base
 from tfflows.distributions.dequantization import require_pixels
-from tfflows.distributions.standard import Normal, as_base
+from tfflows.distributions.standard import Normal
+from tfflows.flow import Flow
 from tfflows.layers.passes import Pass
 from tfflows.model.compiled import CompiledCalls
 from tfflows.model.config import as_json
@@ -26,6 +27,7 @@ from tfflows.vae.fitting import VAEFitting
 from tfflows.vae.networks import decoder_for, encoder_for
 from tfflows.vae.observations import Bernoulli, DistributionObservation, Observation
 from tfflows.vae.posteriors import DiagonalGaussian, Posterior
+from tfflows.vae.priors import FlowPrior, VampPrior, as_prior
 from tfflows.vae.terms import Terms
 
 tfd = tfp.distributions
@@ -58,8 +60,9 @@ class VAE(VAEData, VAEFitting, keras.Model):
         observation: a `tfflows.vae.Observation`, such as `Bernoulli()`, `Gaussian(scale=0.1)`,
             `Categorical()` or `DiscretizedLogisticMixture()`, or a function of the decoder's
             outputs that returns a `tfd.Distribution`, see `DistributionObservation`.
-        prior: a `tfflows.distributions.Base`, which is trained with the model, such as
-            `GaussianMixture(10)`, or `"normal"`.
+        prior: `"normal"`, a `tfflows.distributions.Base` such as `GaussianMixture(10)`, a
+            `tfflows.vae.VampPrior`, or any `tfflows.Flow` of events `(latent_dim,)`; it is trained
+            with the model.
         posterior: a `tfflows.vae.Posterior`, such as `DiagonalGaussian()`.
         dtype: of all but the networks, `"float32"` or `"float64"`; built-in networks have Keras's
             global policy or, of a float64 model, float64.
@@ -92,7 +95,7 @@ class VAE(VAEData, VAEFitting, keras.Model):
         encoder: keras.layers.Layer | None = None,
         decoder: keras.layers.Layer | None = None,
         observation: Observation | Callable = Bernoulli(),
-        prior: Base | str = "normal",
+        prior: Base | Flow | str = "normal",
         posterior: Posterior = DiagonalGaussian(),
         dtype: str = "float32",
         **kwargs,
@@ -147,8 +150,10 @@ class VAE(VAEData, VAEFitting, keras.Model):
 
     def _init_prior(self, prior):
         self._prior_name = prior if isinstance(prior, str) else None
-        self.prior = as_base(prior, self.compute_dtype)
+        self.prior = as_prior(prior, self.compute_dtype)
         require_dtype("prior", self.prior, self.compute_dtype)
+        if isinstance(self.prior, VampPrior):
+            self.prior.attach(self)
         if not self.prior.built:
             self.prior.build((self.latent_dim,))
         if self.prior.latent_shape != (self.latent_dim,):
@@ -312,7 +317,7 @@ class VAE(VAEData, VAEFitting, keras.Model):
     @property
     def log_det_estimator(self) -> str | None:
         """How log-densities of latents are estimated; `None` where they are computed."""
-        return None
+        return self.prior.flow.log_det_estimator if isinstance(self.prior, FlowPrior) else None
 
     # Keras's side; how it is fitted is in `VAEFitting`.
 
@@ -336,7 +341,7 @@ class VAE(VAEData, VAEFitting, keras.Model):
             "encoder": as_json(self.encoder),
             "decoder": as_json(self.decoder),
             "observation": as_json(self.observation),
-            "prior": self._prior_name or as_json(self.prior),
+            "prior": self._prior_name or as_json(_given(self.prior)),
             "posterior": as_json(self.posterior),
             "dtype": self.compute_dtype,
             "name": self.name,
@@ -381,6 +386,11 @@ class VAE(VAEData, VAEFitting, keras.Model):
 def _network(value):
     """A network, of its serialised form if it is one."""
     return keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
+
+
+def _given(part):
+    """What the constructor was given: a flow itself, and not what it was wrapped in."""
+    return part.flow if isinstance(part, FlowPrior) else part
 
 
 def _repeated(value, times):
