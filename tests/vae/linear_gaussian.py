@@ -7,6 +7,7 @@ import scipy.stats
 
 import tfflows
 from tfflows.vae import DiagonalGaussian, Gaussian
+from tfflows.vae.flow_posterior import as_posterior
 
 DIM, LATENT_DIM, SCALE = 5, 2, 0.7
 
@@ -35,7 +36,8 @@ class LinearGaussian:
 
     def vae(self, posterior=DiagonalGaussian(), dtype="float32", **settings):  # noqa: B008
         """The autoencoder with this decoder, and an encoder that is to be set."""
-        encoder = keras.layers.Dense(posterior.num_parameters(LATENT_DIM), dtype=dtype)
+        num_parameters = as_posterior(posterior).num_parameters(LATENT_DIM)
+        encoder = keras.layers.Dense(num_parameters, dtype=dtype)
         decoder = keras.layers.Dense(DIM, dtype=dtype)
         vae = tfflows.VAE(
             (DIM,),

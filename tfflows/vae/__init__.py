@@ -11,7 +11,7 @@ from tfflows.vae.observations import (
     Gaussian,
     Observation,
 )
-from tfflows.vae.posteriors import DiagonalGaussian, Posterior
+from tfflows.vae.posteriors import DiagonalGaussian, FullGaussian, Posterior
 from tfflows.vae.priors import VampPrior
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "DiagonalGaussian",
     "DiscretizedLogisticMixture",
     "DistributionObservation",
+    "FullGaussian",
     "Gaussian",
     "ImportanceWeightedBound",
     "Objective",

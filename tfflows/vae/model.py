@@ -24,6 +24,7 @@ from tfflows.random.noise import BatchNoise
 from tfflows.random.seeds import own_rows, stateless_seed
 from tfflows.vae.data import VAEData
 from tfflows.vae.fitting import VAEFitting
+from tfflows.vae.flow_posterior import FlowPosterior, as_posterior
 from tfflows.vae.networks import decoder_for, encoder_for
 from tfflows.vae.observations import Bernoulli, DistributionObservation, Observation
 from tfflows.vae.posteriors import DiagonalGaussian, Posterior
@@ -63,7 +64,9 @@ class VAE(VAEData, VAEFitting, keras.Model):
         prior: `"normal"`, a `tfflows.distributions.Base` such as `GaussianMixture(10)`, a
             `tfflows.vae.VampPrior`, or any `tfflows.Flow` of events `(latent_dim,)`; it is trained
             with the model.
-        posterior: a `tfflows.vae.Posterior`, such as `DiagonalGaussian()`.
+        posterior: `DiagonalGaussian()` or `FullGaussian()`, or any `tfflows.Flow` of events
+            `(latent_dim,)`, which is trained with the model: what it is conditioned on, a vector of
+            its `context_dim`, comes from the encoder, see `tfflows.vae.flow_posterior`.
         dtype: of all but the networks, `"float32"` or `"float64"`; built-in networks have Keras's
             global policy or, of a float64 model, float64.
 
@@ -96,7 +99,7 @@ class VAE(VAEData, VAEFitting, keras.Model):
         decoder: keras.layers.Layer | None = None,
         observation: Observation | Callable = Bernoulli(),
         prior: Base | Flow | str = "normal",
-        posterior: Posterior = DiagonalGaussian(),
+        posterior: Posterior | Flow = DiagonalGaussian(),
         dtype: str = "float32",
         **kwargs,
     ):
@@ -111,8 +114,9 @@ class VAE(VAEData, VAEFitting, keras.Model):
         expected = "A VAE's observation is a tfflows.vae.Observation, such as Bernoulli()"
         self.observation = as_value(Observation, observation, expected)
         self._init_inputs(event_shape, self.observation.pixel_bits, None, None, None)
-        expected = "A VAE's posterior is a tfflows.vae.Posterior, such as DiagonalGaussian()"
-        self.posterior = as_value(Posterior, posterior, expected)
+        self.posterior = as_posterior(posterior)
+        if isinstance(self.posterior, FlowPosterior):
+            require_dtype("posterior", self.posterior, dtype)
         self._compiled = CompiledCalls(lambda: self.run_eagerly)
         self._init_networks(encoder, decoder)
         self._init_prior(prior)
@@ -317,7 +321,9 @@ class VAE(VAEData, VAEFitting, keras.Model):
     @property
     def log_det_estimator(self) -> str | None:
         """How log-densities of latents are estimated; `None` where they are computed."""
-        return self.prior.flow.log_det_estimator if isinstance(self.prior, FlowPrior) else None
+        flows = [_given(part) for part in (self.prior, self.posterior)]
+        estimators = [flow.log_det_estimator for flow in flows if isinstance(flow, Flow)]
+        return next((estimator for estimator in estimators if estimator is not None), None)
 
     # Keras's side; how it is fitted is in `VAEFitting`.
 
@@ -342,7 +348,7 @@ class VAE(VAEData, VAEFitting, keras.Model):
             "decoder": as_json(self.decoder),
             "observation": as_json(self.observation),
             "prior": self._prior_name or as_json(_given(self.prior)),
-            "posterior": as_json(self.posterior),
+            "posterior": as_json(_given(self.posterior)),
             "dtype": self.compute_dtype,
             "name": self.name,
         }
@@ -390,7 +396,7 @@ def _network(value):
 
 def _given(part):
     """What the constructor was given: a flow itself, and not what it was wrapped in."""
-    return part.flow if isinstance(part, FlowPrior) else part
+    return part.flow if isinstance(part, (FlowPrior, FlowPosterior)) else part
 
 
 def _repeated(value, times):

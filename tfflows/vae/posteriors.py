@@ -99,6 +99,62 @@ class DiagonalGaussian(Posterior, Settings):
         return mean, positive(h)
 
 
+@keras.saving.register_keras_serializable(package="tfflows")
+@dataclasses.dataclass(frozen=True)
+class FullGaussian(Posterior, Settings):
+    """Gaussian posterior with any covariance, by its Cholesky factor.
+
+        z = m + L noise,  L lower triangular, with softplus(h + c) on its diagonal
+
+    The encoder returns the means m and then the latent_dim (latent_dim + 1) / 2 numbers of a
+    triangle, in the order of `tfp.math.fill_triangular`, of which those on the diagonal are h; c is
+    such that h = 0 gives 1.
+
+    Example:
+        >>> posterior = tfflows.vae.FullGaussian()
+        >>> posterior.num_parameters(3)
+        9
+        >>> q = posterior.distribution(tf.zeros([1, 5]))  # of latent_dim=2
+        >>> print(q.covariance().numpy().round(3))
+        [[[1. 0.]
+          [0. 1.]]]
+    """
+
+    def num_parameters(self, latent_dim):
+        return latent_dim + latent_dim * (latent_dim + 1) // 2
+
+    def from_noise(self, noise, parameters, call):
+        mean, factor = self._mean_and_factor(parameters, noise.shape[-1])
+        z = mean + tf.linalg.matvec(factor, noise)
+        return z, standard_normal_log_prob(noise) - _log_diagonal(factor)
+
+    def log_prob(self, z, parameters, call):
+        mean, factor = self._mean_and_factor(parameters, z.shape[-1])
+        noise = tf.linalg.triangular_solve(factor, (z - mean)[..., tf.newaxis])
+        return standard_normal_log_prob(tf.squeeze(noise, -1)) - _log_diagonal(factor)
+
+    def distribution(self, parameters):
+        return tfd.MultivariateNormalTriL(*self._mean_and_factor(parameters))
+
+    def kl_per_dimension(self, parameters):
+        mean, factor = self._mean_and_factor(parameters)
+        variances = tf.reduce_sum(factor**2, -1)
+        # That of each dimension given those before it, from its prior.
+        return (mean**2 + variances - 1) / 2 - tf.math.log(tf.linalg.diag_part(factor))
+
+    def _mean_and_factor(self, parameters, dim=None):
+        if dim is None:
+            # Of d + d (d + 1) / 2 numbers.
+            dim = (math.isqrt(9 + 8 * parameters.shape[-1]) - 3) // 2
+        mean, triangle = tf.split(parameters, [dim, -1], -1)
+        factor = tfp.math.fill_triangular(triangle)
+        return mean, tf.linalg.set_diag(factor, positive(tf.linalg.diag_part(factor)))
+
+
+def _log_diagonal(factor):
+    return tf.reduce_sum(tf.math.log(tf.linalg.diag_part(factor)), -1)
+
+
 # Where softplus underflows, a scale would be 0 and its logarithm infinite.
 _LEAST_SCALE = 1e-6
 
