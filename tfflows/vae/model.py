@@ -293,25 +293,30 @@ class VAE(VAEData, VAEFitting, keras.Model):
             num_samples: draws for each x.
             training: whether dropout and the like are on.
         """
-        batch, dim = tf.shape(x)[0], self.latent_dim
+        dim = self.latent_dim
 
         def draw(n):
             noise = BatchNoise(n, seed, self.compute_dtype).normal(num_samples * dim)
             return tf.reshape(noise, [n, num_samples, dim])
 
-        def of_draws(value):
-            return tf.reshape(value, [num_samples, batch])
+        noise = tf.transpose(own_rows(draw, tf.shape(x)[0]), [1, 0, 2])
+        return self.terms_of_noise(x, noise, Pass(training=training, seed=seed + [0, 1]))
 
-        parameters = self.posterior_parameters(x, training)
-        noise = tf.reshape(tf.transpose(own_rows(draw, batch), [1, 0, 2]), [-1, dim])
-        call = Pass(training=training, seed=seed + [0, 1])
-        z, log_q = self.posterior.from_noise(noise, _repeated(parameters, num_samples), call)
-        distribution = self.observation.distribution(
-            self.decoder_outputs(z, training), self.event_shape
+    def terms_of_noise(self, x, noise, call: Pass) -> Terms:
+        """`terms` of standard normal noise that is given, `[k, batch, latent_dim]`."""
+        num_samples = noise.shape[0]
+
+        def of_draws(value):
+            return tf.reshape(tf.cast(value, self.compute_dtype), [num_samples, -1])
+
+        parameters = self.posterior_parameters(x, call.training)
+        z, log_q = self.posterior.from_noise(
+            tf.reshape(noise, [-1, self.latent_dim]), _repeated(parameters, num_samples), call
         )
-        log_likelihood = distribution.log_prob(_repeated(x, num_samples))
+        outputs = self.decoder_outputs(z, call.training)
+        distribution = self.observation.distribution(outputs, self.event_shape)
         return Terms(
-            log_likelihood=of_draws(tf.cast(log_likelihood, self.compute_dtype)),
+            log_likelihood=of_draws(distribution.log_prob(_repeated(x, num_samples))),
             log_prior=of_draws(self.prior.log_prob(z, call)),
             log_posterior=of_draws(log_q),
             kl_per_dimension=self.kl_per_dimension(parameters),
@@ -339,6 +344,23 @@ class VAE(VAEData, VAEFitting, keras.Model):
 
     def compute_output_shape(self, input_shape):
         return input_shape[:1]
+
+    def export(self, filepath, format="tf_saved_model", verbose=None):
+        """Write a SavedModel with `elbo`, `encode`, `decode` and `sample`.
+
+        See `tfflows.export.autoencoder.save_autoencoder`; `verbose` is Keras's, and of no effect.
+
+        Raises:
+            ValueError: for another format.
+        """
+        # Exports know autoencoders.
+        from tfflows.export.autoencoder import save_autoencoder
+
+        if format != "tf_saved_model":
+            raise ValueError(
+                f"{self.name} is exported as 'tf_saved_model', but found format={format!r}."
+            )
+        return save_autoencoder(self, filepath)
 
     def get_config(self):
         return {

@@ -61,7 +61,7 @@ class DiagonalGaussian(Posterior, Settings):
         z = m + s * noise,  s = softplus(h + c)
 
     The encoder returns the means m and then h, 2 latent_dim numbers; c is such that h = 0 gives a
-    scale of 1.
+    scale of 1, and 1e-6 is added so that none is 0.
 
     Source: Kingma and Welling, "Auto-encoding variational Bayes", 2014,
     https://arxiv.org/abs/1312.6114; Rezende, Mohamed and Wierstra, "Stochastic backpropagation",
