@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
-import scipy.special
+import pytest
 import scipy.stats
+import tensorflow as tf
 
 import tfflows
+from tfflows.random import stateless_seed
 from tfflows.vae import DiagonalGaussian, Gaussian
 from tfflows.vae.flow_posterior import as_posterior
 
@@ -75,3 +77,30 @@ def kl_of_gaussians(mean, covariance, other_mean, other_covariance):
     log_dets = np.linalg.slogdet(other_covariance)[1] - np.linalg.slogdet(covariance)[1]
     trace = np.trace(inverse @ covariance)
     return (trace + difference @ inverse @ difference - len(mean) + log_dets) / 2
+
+
+def loss_of(vae, x, objective):
+    """The loss of one step, the fifth."""
+    values = objective(vae, vae.observed(x), stateless_seed(3), training=True, step=tf.constant(4))
+    return tf.reduce_mean(values["loss"])
+
+
+def require_gradients_of_differences(vae, loss, rtol=1e-5):
+    """Compare gradients of all weights with central differences along random directions."""
+    weights = [weight.value for weight in vae.trainable_weights]
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, weights)
+    rng = np.random.default_rng(0)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        assert gradient is not None, weight.name
+        start, direction = weight.numpy(), rng.normal(size=weight.shape)
+        step = 1e-5
+        weight.assign(start + step * direction)
+        above = float(loss())
+        weight.assign(start - step * direction)
+        below = float(loss())
+        weight.assign(start)
+        expected = (above - below) / (2 * step)
+        found = float(np.sum(gradient * direction))
+        assert found == pytest.approx(expected, rel=rtol, abs=1e-7), weight.name

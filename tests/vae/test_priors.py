@@ -7,8 +7,12 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 from cases import randomize
-from vae.linear_gaussian import LinearGaussian, kl_of_gaussians
-from vae.test_linear_gaussian import loss_of, require_gradients_of_differences
+from linear_gaussian import (
+    LinearGaussian,
+    kl_of_gaussians,
+    loss_of,
+    require_gradients_of_differences,
+)
 
 import tfflows
 from tfflows import evaluate
@@ -89,7 +93,7 @@ def test_draws_have_the_density_of_the_prior(name):
 @pytest.mark.parametrize("name", PRIORS)
 def test_gradients_are_those_of_finite_differences(name):
     vae = moved(name, "float64")
-    require_gradients_of_differences(vae, lambda: loss_of(vae, ELBO(num_samples=2)))
+    require_gradients_of_differences(vae, lambda: loss_of(vae, X, ELBO(num_samples=2)))
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from vae.linear_gaussian import LinearGaussian
+from linear_gaussian import LinearGaussian
 
 import tfflows
 from tfflows.vae import (
@@ -144,8 +144,12 @@ def test_rows_in_batches():
     vae, x = small(), bits(11)
     np.testing.assert_allclose(vae.encode(x, batch_size=4), vae.encode(x), atol=1e-6)
     np.testing.assert_allclose(vae.reconstruct(x, batch_size=4), vae.reconstruct(x), atol=1e-6)
-    assert vae.elbo(x, 0, batch_size=4).shape == (11,)
-    assert vae.log_weights(x, 0, num_samples=3, batch_size=4).shape == (11, 3)
+    # The noise is that of all rows.
+    np.testing.assert_allclose(vae.encode(x, 0, batch_size=4), vae.encode(x, 0), atol=1e-6)
+    np.testing.assert_allclose(vae.elbo(x, 0, batch_size=4), vae.elbo(x, 0), rtol=1e-5)
+    weights = vae.log_weights(x, 0, num_samples=3)
+    assert weights.shape == (11, 3)
+    np.testing.assert_allclose(vae.log_weights(x, 0, 3, batch_size=4), weights, rtol=1e-5)
 
 
 def test_samples_are_those_of_the_model():
@@ -264,6 +268,10 @@ BAD = {
         "needs finite x, but 8 of 8",
     ),
     "targets": (lambda: small().fit(bits(), bits()), r"call fit\(x\), without targets"),
+    "class weights": (
+        lambda: small().fit(bits(), class_weight={0: 1.0}),
+        "no classes .* use sample_weight",
+    ),
     "z": (lambda: small().decode(np.ones([3, 4])), r"expected z of shape \('batch', 2\)"),
     "n": (lambda: small().sample(0), "n of at least 1, but found 0"),
     "temperature": (lambda: small().sample(2, -1.0), "at least 0, but found -1"),

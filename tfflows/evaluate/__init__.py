@@ -1,4 +1,4 @@
-"""Measured figures of a flow: likelihood, round trip, log-det, Lipschitz bounds, sample quality."""
+"""Measured figures of flows and autoencoders: likelihood, round trip, latents, samples and more."""
 
 from tfflows.evaluate.importance import ImportanceSamples, importance_samples
 from tfflows.evaluate.invertibility import RoundTrip, log_det_error, round_trip, round_trip_error

@@ -88,7 +88,7 @@ class _Signatures:
     def _elbo(self, x, seed):
         x, seed = self._x(x), self._checked("seed", seed)
         noise = RowNoise(seed, self.vae.compute_dtype).normal(self.vae.latent_dim)
-        terms = self.vae.terms_of_noise(x, noise[tf.newaxis], Pass(row_seeds=seed))
+        terms = self.vae.terms_of_noise(x, noise[:, tf.newaxis], Pass(row_seeds=seed))
         return {"elbo": tf.cast(terms.elbo, tf.float32)}
 
     def _encode(self, x):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfflows.checks.values import require_finite
+from tfflows.distributions.dequantization import require_pixels
+from tfflows.model.inputs import as_array
 from tfflows.model.training_data import FlowData
 
 
@@ -12,6 +15,15 @@ class VAEData(FlowData):
 
     Integers are the pixels of an observation model, and there is no context.
     """
+
+    def observed(self, x):
+        """x as a checked tensor: integers for pixels, else finite floats."""
+        x = x if tf.is_tensor(x) else tf.convert_to_tensor(as_array(x, self.name))
+        self._check_shape_and_dtype(x.shape, x.dtype)
+        self._check_pixels_dtype(x)
+        if self.num_bits is not None:
+            return tf.cast(require_pixels(x, self.num_bits), tf.int32)
+        return require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
 
     def _check_pixels_dtype(self, x):
         dtype = tf.as_dtype(x.dtype)

@@ -94,11 +94,26 @@ class VAEFitting(SeededSteps):
         if isinstance(x, np.ndarray):
             self.adapt(x)
             return x
+        # What each worker sees of a data set is not the same.
+        if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            raise ValueError(
+                f"{self.name} has pseudo-inputs that start from data; on several workers call "
+                "adapt with the same data and the same keras.utils.set_random_seed before fit."
+            )
         (first, _), x = self.first_batch(x)
         self.adapt(first)
         return x
 
-    def fit(self, x=None, y=None, *args, validation_data=None, sample_weight=None, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        *args,
+        validation_data=None,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
+    ):
         """Train with the compiled objective; arguments and result as for `keras.Model.fit`.
 
         The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
@@ -106,8 +121,9 @@ class VAEFitting(SeededSteps):
         `keras.utils.PyDataset` or a generator, of x alone, and is checked before it is trained on.
 
         Raises:
-            ValueError: for bad data, or anything as y.
+            ValueError: for bad data, or anything as y or class_weight.
         """
+        self.require_class_weights(class_weight)
         x, y, sample_weight = self.check_data(x, y, sample_weight)
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
@@ -128,9 +144,10 @@ class VAEFitting(SeededSteps):
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
         """One step; arguments and result as for `keras.Model.train_on_batch`, data as in `fit`."""
+        self.require_class_weights(class_weight)
         x, y, sample_weight = self.check_data(x, y, sample_weight)
         x = self._started_from(x)
-        return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
+        return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Figures of one batch; arguments as for `keras.Model.test_on_batch`, data as in `fit`."""

@@ -53,7 +53,7 @@ class ELBO(Objective):
 
     Args:
         beta: weight of the divergence, at least 0. With another one than 1 the loss is no bound.
-        warm_up_steps: number of steps over which the weight rises from 0 to beta.
+        warm_up_steps: number of the optimizer's steps over which the weight rises from 0 to beta.
         free_bits: nats a dimension that cost nothing, at least 0.
         num_samples: draws of z for each x.
 
