@@ -140,6 +140,16 @@ def test_compiled_calls_are_the_eager_ones():
         np.testing.assert_allclose(compiled[name], call().numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_networks_follow_keras_policy_and_end_in_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    for shape in ((6,), (4, 4, 1)):
+        vae = tfflows.VAE(shape, 2)
+        assert vae.decoder.layers[0].compute_dtype == "bfloat16"
+        assert vae.decoder(tf.ones([3, 2])).dtype == vae.encoder(tf.ones([3, *shape])).dtype
+        assert vae.decoder(tf.ones([3, 2])).dtype == vae.elbo(np.ones([3, *shape], int)).dtype
+        assert vae.compute_dtype == "float32"
+
+
 def test_rows_in_batches():
     vae, x = small(), bits(11)
     np.testing.assert_allclose(vae.encode(x, batch_size=4), vae.encode(x), atol=1e-6)

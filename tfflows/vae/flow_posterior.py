@@ -20,8 +20,8 @@ class FlowPosterior(Posterior, keras.layers.Layer):
     The encoder returns m, then what s comes from as in `DiagonalGaussian`, and then h, the context
     that the flow is conditioned on, 2 latent_dim + context_dim numbers. A flow without a context
     has the same f for all x. Draws take the flow's direction from base to data, and densities of
-    other z than draws the opposite one: which of them is fast differs between flows, and training
-    takes the first, unless the prior is a `VampPrior`.
+    other z than draws the opposite one; which of them is fast differs between flows. Training takes
+    the first, and with a `VampPrior` the other one, too.
 
     Args:
         flow: a `tfflows.Flow` of vectors with a standard normal base, in place of which comes the

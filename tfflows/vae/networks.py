@@ -54,7 +54,7 @@ def mlp_decoder(
     size = math.prod(output_shape)
     layers = [
         MLP(size, hidden, activation, dtype=dtype),
-        keras.layers.Reshape(tuple(output_shape), dtype=dtype),
+        keras.layers.Reshape(tuple(output_shape), dtype=_last(dtype)),
     ]
     return _built(layers, (latent_dim,), dtype)
 
@@ -81,13 +81,8 @@ def conv_encoder(
         >>> tfflows.vae.conv_encoder((28, 28, 1), 64).output_shape
         (None, 64)
     """
-    layers = [
-        keras.layers.Conv2D(
-            n, 4, 2, padding="same", activation=activation, kernel_initializer="he_normal",
-            dtype=dtype,
-        )
-        for n in filters
-    ]  # fmt: skip
+    settings = {"padding": "same", "kernel_initializer": "he_normal", "dtype": dtype}
+    layers = [keras.layers.Conv2D(n, 4, 2, activation=activation, **settings) for n in filters]
     layers.append(keras.layers.Flatten(dtype=dtype))
     layers.append(MLP(num_outputs, (units,), activation, dtype=dtype))
     return _built(layers, event_shape, dtype)
@@ -123,17 +118,16 @@ def conv_decoder(
         keras.layers.Activation(activation, dtype=dtype),
         keras.layers.Reshape((rows, columns, filters[0]), dtype=dtype),
     ]
-    for n in [*filters[1:], channels]:
-        layers.append(
-            keras.layers.Conv2DTranspose(
-                n, 4, 2, padding="same", activation=activation, kernel_initializer="he_normal",
-                dtype=dtype,
-            )
-        )  # fmt: skip
-    # Of the observation model's numbers none is cut off.
-    layers[-1].activation = keras.activations.linear
+    settings = {"padding": "same", "dtype": dtype}
+    for n in filters[1:]:
+        conv = keras.layers.Conv2DTranspose(
+            n, 4, 2, activation=activation, kernel_initializer="he_normal", **settings
+        )
+        layers.append(conv)
+    settings["dtype"] = _last(dtype)
+    layers.append(keras.layers.Conv2DTranspose(channels, 4, 2, **settings))
     cropping = ((0, factor * rows - height), (0, factor * columns - width))
-    layers.append(keras.layers.Cropping2D(cropping, dtype=dtype))
+    layers.append(keras.layers.Cropping2D(cropping, dtype=_last(dtype)))
     return _built(layers, (latent_dim,), dtype)
 
 
@@ -147,6 +141,11 @@ def decoder_for(latent_dim: int, output_shape, dtype: str | None) -> keras.Seque
     """A convolutional decoder for images (height, width, channels), else a perceptron."""
     make = conv_decoder if len(output_shape) == 3 else mlp_decoder
     return make(latent_dim, output_shape, dtype=dtype)
+
+
+def _last(dtype):
+    """Dtype of what comes last, whose rounding would be that of the likelihood."""
+    return "float64" if dtype == "float64" else "float32"
 
 
 def _built(layers, shape, dtype):
