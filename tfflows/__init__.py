@@ -10,6 +10,7 @@ from tfflows.model.registration import register_lazily
 
 if TYPE_CHECKING:
     from tfflows.flows import *  # noqa: F403
+    from tfflows.vae import VAE  # noqa: F401
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _MODULES = [
     "random",
     "training",
     "transformers",
+    "vae",
 ]
 
 register_lazily()
@@ -42,8 +44,10 @@ def __getattr__(name):
         return importlib.import_module(f"tfflows.{name}")
     if name.startswith("_") and name != "__all__":
         raise AttributeError(f"module 'tfflows' has no attribute {name!r}")
+    if name == "VAE":
+        return importlib.import_module("tfflows.vae").VAE
     flows = importlib.import_module("tfflows.flows")
-    public = [*flows.FLOWS, "HybridClassifier"]
+    public = [*flows.FLOWS, "HybridClassifier", "VAE"]
     if name == "__all__":
         return [*public, *_MODULES, "__version__"]
     if name in public:

@@ -230,7 +230,7 @@ def _measure_samples(flow, data) -> dict:
     # Of estimated log-dets it would be no bound.
     if flow.log_det_estimator is None:
         few, num_samples = x[:num_bound], _NUM_IMPORTANCE_SAMPLES
-        bound = evaluate.importance_weighted(flow, few, num_samples=num_samples)
+        bound = evaluate.importance_weighted_bound(flow, few, num_samples=num_samples)
         found["importance_weighted"] = dataclasses.asdict(bound)
         single = evaluate.likelihood(flow, few)
         found["single_draws_of_the_same"] = dataclasses.asdict(single)

@@ -130,7 +130,7 @@ def test_bound_and_importance_weighted_bound(dequantizer):
         assert abs(-found.nll - bound) < 4 * found.standard_error + 2e-3
         below = -found.nll
         for k in (4, 16, 64):
-            found = evaluate.importance_weighted(flow, x, num_samples=k, batch_size=2000)
+            found = evaluate.importance_weighted_bound(flow, x, num_samples=k, batch_size=2000)
             assert below < -found.nll < exact + 4 * found.standard_error
             below = -found.nll
         # The gap is that of the delta method.

@@ -109,7 +109,7 @@ def test_importance_weighted_is_the_mean_of_the_weights():
     assert weights.min() < -1000  # exp of it is zero
     top = weights.max(0)
     nll = -top - np.log(np.mean(np.exp(weights - top), axis=0))
-    found = evaluate.importance_weighted(flow, x, num_samples=5, seed=3, batch_size=7)
+    found = evaluate.importance_weighted_bound(flow, x, num_samples=5, seed=3, batch_size=7)
     assert found.nll == pytest.approx(nll.mean(), rel=1e-12)
     assert found.standard_error == pytest.approx(nll.std(ddof=1) / np.sqrt(30), rel=1e-9)
     assert found.bits_per_dim == pytest.approx(found.nll / 2 / np.log(2))
@@ -117,16 +117,16 @@ def test_importance_weighted_is_the_mean_of_the_weights():
     assert found.estimator == "uniform dequantisation bound, importance-weighted"
     plain = evaluate.likelihood(flow, x, num_draws=5, seed=3, batch_size=7)
     assert plain.nll == pytest.approx(-weights.mean(), rel=1e-12)
-    one = evaluate.importance_weighted(flow, x, num_samples=1)
+    one = evaluate.importance_weighted_bound(flow, x, num_samples=1)
     assert one.nll == pytest.approx(evaluate.likelihood(flow, x).nll, rel=1e-12)
 
 
 def test_importance_weighted_is_for_images():
     with pytest.raises(ValueError, match="its likelihood is exact"):
-        evaluate.importance_weighted(gaussian_flow(), np.zeros([5, 3]))
+        evaluate.importance_weighted_bound(gaussian_flow(), np.zeros([5, 3]))
     flow = tfflows.Flow(Rescaling(4.0, 6.0), (2, 1, 1), num_bits=4)
     with pytest.raises(ValueError, match="at least 1, but found 0"):
-        evaluate.importance_weighted(flow, np.zeros([3, 2, 1, 1], int), num_samples=0)
+        evaluate.importance_weighted_bound(flow, np.zeros([3, 2, 1, 1], int), num_samples=0)
 
 
 def test_empty_array():
@@ -233,7 +233,7 @@ def test_estimated_log_dets_are_named_and_give_no_importance_weighted_bound():
         "sample"
     )
     with pytest.raises(ValueError, match="needs computed log-dets, but .* roulette of 3 terms"):
-        evaluate.importance_weighted(flow, x)
+        evaluate.importance_weighted_bound(flow, x)
     continuous = tfflows.FFJORD(
         (2,),
         hidden=(4,),

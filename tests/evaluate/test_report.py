@@ -46,7 +46,7 @@ def test_lines_of_an_image_flow(kind):
     rows = np.random.default_rng(0).permutation(40)[:25]
     x, context = DATA.test.x[rows], None if context is None else context[rows]
     bound = evaluate.likelihood(flow, x, context, num_draws=4)
-    tighter = evaluate.importance_weighted(flow, x, context, num_samples=4)
+    tighter = evaluate.importance_weighted_bound(flow, x, context, num_samples=4)
     assert tighter.nll < bound.nll
     assert lines[:3] == [
         f"nll, {noise} dequantisation bound, 2 per image: {whole}",

@@ -212,7 +212,7 @@ def test_what_is_measured_of_samples(attributes_entry):
     facts = facts_of(entry)
     bound = facts["importance_weighted"]
     assert bound["num_draws"] == 16 and bound["estimator"].endswith("importance-weighted")
-    expected = evaluate.importance_weighted(flow, data.test.x, num_samples=16)
+    expected = evaluate.importance_weighted_bound(flow, data.test.x, num_samples=16)
     assert bound["nll"] == pytest.approx(expected.nll, rel=1e-5)
     assert list(facts["sliced_wasserstein"]) == [
         "samples at temperature 1",

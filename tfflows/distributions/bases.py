@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfflows.layers.passes import Pass
 from tfflows.random.noise import BatchNoise, RowNoise
 
 tfd = tfp.distributions
@@ -43,6 +44,15 @@ class Base(keras.layers.Layer):
     def distribution(self) -> tfd.Distribution:
         """The distribution of one z, with its present weights; its `log_prob(z)` is in nats."""
         raise NotImplementedError(f"{type(self).__name__} has no distribution.")
+
+    def log_prob(self, z, call: Pass):
+        """Log-density of a batch of z in nats, `[batch]`.
+
+        Args:
+            z: `[batch, *latent_shape]`.
+            call: what it may depend on besides, see `tfflows.layers.Pass`.
+        """
+        return self.distribution.log_prob(z)
 
     def draw(self, noise: BatchNoise | RowNoise, temperature=1.0):
         """One z a row of the noise, `[batch, *latent_shape]`.

@@ -121,13 +121,18 @@ class StudentT(Base):
 _NAMES = {"normal": Normal, "logistic": Logistic}
 
 
-def as_base(value, dtype: str) -> Base:
+def as_base(value, dtype: str, argument: str = "base") -> Base:
     """The base that an argument is: itself, a name, or a serialised form.
+
+    Args:
+        value: the argument.
+        dtype: of a base that is made of its name.
+        argument: its name, for errors.
 
     Raises:
         ValueError: if it is none of these.
     """
     if isinstance(value, str) and value in _NAMES:
         return _NAMES[value](dtype=dtype)
-    expected = f"base must be a tfflows.distributions.Base or one of {sorted(_NAMES)}"
+    expected = f"{argument} must be a tfflows.distributions.Base or one of {sorted(_NAMES)}"
     return as_value(Base, value, expected)

@@ -1,11 +1,13 @@
-"""Measured figures of a flow: likelihood, round trip, log-det, Lipschitz bounds, sample quality."""
+"""Measured figures of flows and autoencoders: likelihood, round trip, latents, samples and more."""
 
 from tfflows.evaluate.importance import ImportanceSamples, importance_samples
 from tfflows.evaluate.invertibility import RoundTrip, log_det_error, round_trip, round_trip_error
+from tfflows.evaluate.latents import LatentUsage, latent_usage
 from tfflows.evaluate.likelihood import (
     Likelihood,
     gaussian_likelihood,
     importance_weighted,
+    importance_weighted_bound,
     kernel_density_likelihood,
     likelihood,
     log_weights,
@@ -16,6 +18,7 @@ from tfflows.evaluate.lipschitz_bounds import (
     estimator_report,
     lipschitz,
 )
+from tfflows.evaluate.prior_hole import PriorHole, prior_hole
 from tfflows.evaluate.report import report
 from tfflows.evaluate.sample_quality import SlicedWasserstein, draw_images, sliced_wasserstein
 
@@ -23,7 +26,9 @@ __all__ = [
     "EstimatorFigures",
     "ImportanceSamples",
     "Likelihood",
+    "LatentUsage",
     "LipschitzBounds",
+    "PriorHole",
     "RoundTrip",
     "SlicedWasserstein",
     "draw_images",
@@ -31,11 +36,14 @@ __all__ = [
     "gaussian_likelihood",
     "importance_samples",
     "importance_weighted",
+    "importance_weighted_bound",
     "kernel_density_likelihood",
+    "latent_usage",
     "likelihood",
     "lipschitz",
     "log_det_error",
     "log_weights",
+    "prior_hole",
     "report",
     "round_trip",
     "round_trip_error",

@@ -1,4 +1,4 @@
-"""Likelihood on held-out data: exact, or for images bounds on that of the discrete image."""
+"""Likelihood on held-out data: exact, or bounds on it of discrete images and of autoencoders."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfflows.distributions.dequantization import dequantize
 from tfflows.flow import Flow
+from tfflows.vae import VAE
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,12 @@ class Likelihood:
         bits_per_dim: `nll / (D ln 2)`, for images, else `None`.
         bits_per_dim_standard_error: likewise.
         num_examples: number of examples.
-        num_draws: dequantisation draws for each example; 0 for continuous data.
-        estimator: what `nll` is: `"exact"`, or a bound from above on that of the discrete image:
-            `"uniform dequantisation bound"`, `"variational dequantisation bound"` or, tighter,
-            either of them `", importance-weighted"`. If the flow estimates its log-dets, it says
-            how.
+        num_draws: draws of dequantisation noise or latents for each example; 0 for flows of
+            continuous data.
+        estimator: what `nll` is: `"exact"`, or a bound from above: on that of the discrete image,
+            `"uniform dequantisation bound"` or `"variational dequantisation bound"`; on that of an
+            autoencoder, `"evidence lower bound"`; or, tighter, one of them
+            `", importance-weighted"`. If log-dets are estimated, it says how.
     """
 
     nll: float
@@ -57,15 +59,13 @@ class Likelihood:
 
     @classmethod
     def of_log_weights(
-        cls, flow: Flow, log_weights: np.ndarray, importance: bool = False
+        cls, model: Flow | VAE, log_weights: np.ndarray, importance: bool = False
     ) -> Likelihood:
-        """Summary of what `tfflows.evaluate.log_weights` returned for a flow."""
-        estimated = flow.log_det_estimator
-        if flow.num_bits is None:
+        """Summary of what `tfflows.evaluate.log_weights` returned for a flow or an autoencoder."""
+        estimated, estimator = model.log_det_estimator, _bound(model)
+        if estimator is None:
             name = "exact" if estimated is None else f"log-det by {estimated}"
             return cls.of(-log_weights[0], None, 0, name)
-        noise = "uniform" if flow.dequantizer is None else "variational"
-        estimator = f"{noise} dequantisation bound"
         if estimated is not None:
             estimator += f", log-det by {estimated}"
         if importance:
@@ -73,7 +73,8 @@ class Likelihood:
             nll = math.log(len(log_weights)) - np.logaddexp.reduce(log_weights, axis=0)
         else:
             nll = -log_weights.mean(axis=0)
-        return cls.of(nll, math.prod(flow.event_shape), len(log_weights), estimator)
+        num_dims = None if model.num_bits is None else math.prod(model.event_shape)
+        return cls.of(nll, num_dims, len(log_weights), estimator)
 
     def __str__(self):
         text = f"{self.nll:.4f} +/- {self.standard_error:.4f} nats"
@@ -82,20 +83,31 @@ class Likelihood:
         return f"{text} ({self.num_examples} examples)"
 
 
-def likelihood(
-    flow: Flow, x, context=None, num_draws: int = 1, seed: int = 0, batch_size: int = 500
-) -> Likelihood:
-    """Mean negative log-likelihood of a flow on held-out data.
+def _bound(model):
+    """What a mean of log-weights is as a bound, or `None` if it is exact."""
+    if isinstance(model, VAE):
+        return "evidence lower bound"
+    if model.num_bits is None:
+        return None
+    noise = "uniform" if model.dequantizer is None else "variational"
+    return f"{noise} dequantisation bound"
 
-    For images this is the dequantisation bound, `-E log p(x + u) - log q(u|x)` with u drawn from
-    the flow's dequantizer or, by default, uniformly (q = 1), estimated with `num_draws` draws per
-    image; bits/dim refer to the discrete image.
+
+def likelihood(
+    flow: Flow | VAE, x, context=None, num_draws: int = 1, seed: int = 0, batch_size: int = 500
+) -> Likelihood:
+    """Mean negative log-likelihood of a flow or an autoencoder on held-out data.
+
+    For image flows this is the dequantisation bound, `-E log p(x + u) - log q(u|x)` with u drawn
+    from the flow's dequantizer or, by default, uniformly (q = 1), estimated with `num_draws` draws
+    per image; bits/dim refer to the discrete image. For a `tfflows.VAE` it is the negative ELBO,
+    with draws of latents.
 
     Args:
-        flow: the flow.
-        x: `[n, *event_shape]`; integer pixels for an image flow.
+        flow: the flow, or an autoencoder.
+        x: `[n, *event_shape]`; integers for pixels.
         context: `[n, ...]` for a conditional flow.
-        num_draws: dequantisation draws per image, at least 1; continuous data need none.
+        num_draws: draws per example, at least 1; flows of continuous data need none.
         seed: of the draws.
         batch_size: examples evaluated at a time.
 
@@ -111,23 +123,24 @@ def likelihood(
     return Likelihood.of_log_weights(flow, weights)
 
 
-def importance_weighted(
-    flow: Flow, x, context=None, num_samples: int = 16, seed: int = 0, batch_size: int = 500
+def importance_weighted_bound(
+    flow: Flow | VAE, x, context=None, num_samples: int = 16, seed: int = 0, batch_size: int = 500
 ) -> Likelihood:
-    """The importance-weighted bound on the likelihood of images, tighter than `likelihood`.
+    """The importance-weighted bound on the likelihood, tighter than `likelihood`.
 
-        -mean log (1/k) sum_j p(x + u_j) / q(u_j|x) >= -mean log P(x),  u_j ~ q(u|x)
+        images:       -mean log (1/k) sum_j p(x + u_j) / q(u_j|x) >= -mean log P(x),  u_j ~ q(u|x)
+        autoencoders: -mean log (1/k) sum_j p(x, z_j) / q(z_j|x) >= -mean log p(x),  z_j ~ q(z|x)
 
     In expectation it falls as k = `num_samples` grows, from the bound of `likelihood` at k = 1 to
-    the exact value, which it approaches slowly if p varies much within the pixels of an image.
+    the exact value, which it approaches slowly if the weights of one x vary much.
 
     Args:
-        num_samples: k, at least 1; each costs one evaluation of the flow per image.
+        num_samples: k, at least 1; each costs one evaluation of the model per example.
         flow, x, context, seed, batch_size: see `likelihood`; equal seeds give the same draws.
 
     Raises:
-        ValueError: if the flow is not one of images, if it estimates its log-dets, whose errors
-            the logarithm of a mean would count as likelihood, and as `likelihood` does.
+        ValueError: for a flow that is not one of images, for estimated log-dets, whose errors the
+            logarithm of a mean would count as likelihood, and as `likelihood` does.
 
     Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016; Ho, Chen,
     Srinivas, Duan and Abbeel, "Flow++", 2019, whose code evaluates with k = 4096.
@@ -135,14 +148,17 @@ def importance_weighted(
     Example:
         >>> flow = tfflows.NICE((2, 2, 1), num_couplings=2, hidden=(8,), num_bits=1)
         >>> x = np.random.default_rng(0).integers(2, size=(10, 2, 2, 1))
-        >>> bound = tfflows.evaluate.importance_weighted(flow, x, num_samples=8)
+        >>> bound = tfflows.evaluate.importance_weighted_bound(flow, x, num_samples=8)
         >>> bound.nll < tfflows.evaluate.likelihood(flow, x, num_draws=8).nll
         True
+        >>> vae = tfflows.VAE((2, 2, 1), latent_dim=2)
+        >>> print(tfflows.evaluate.importance_weighted_bound(vae, x).estimator)
+        evidence lower bound, importance-weighted
     """
-    if flow.num_bits is None:
+    if _bound(flow) is None:
         raise ValueError(
-            f"The importance-weighted bound is for image flows, but {flow.name} has no num_bits: "
-            "its likelihood is exact."
+            f"The importance-weighted bound is for image flows and autoencoders, but {flow.name} "
+            "has no num_bits: its likelihood is exact."
         )
     if flow.log_det_estimator is not None:
         raise ValueError(
@@ -153,12 +169,17 @@ def importance_weighted(
     return Likelihood.of_log_weights(flow, weights, importance=True)
 
 
+# Its name in 0.1.0.
+importance_weighted = importance_weighted_bound
+
+
 def log_weights(
-    flow: Flow, x, context=None, num_draws: int = 1, seed: int = 0, batch_size: int = 500
+    flow: Flow | VAE, x, context=None, num_draws: int = 1, seed: int = 0, batch_size: int = 500
 ) -> np.ndarray:
     """`log p(x + u_j) - log q(u_j|x)` of each draw j and example, float64 `[num_draws, n]`.
 
-    For continuous data this is log p(x), once. Arguments and errors as for `likelihood`.
+    For continuous data this is log p(x), once; for autoencoders it is `log p(x, z_j) -
+    log q(z_j|x)`. Arguments and errors as for `likelihood`.
 
     Example:
         >>> flow = tfflows.NICE((2, 2, 1), num_couplings=2, hidden=(8,), num_bits=4)
@@ -169,19 +190,27 @@ def log_weights(
     flow.check_data(x, context)
     if num_draws < 1:
         raise ValueError(f"The number of draws must be at least 1, but found {num_draws}.")
-    log_prob = tf.function(flow.log_prob, autograph=False, reduce_retracing=True)
-    weights = np.zeros([num_draws if flow.num_bits is not None else 1, len(x)])
+    function = _log_weight(flow)
+    log_weight = tf.function(function, autograph=False, reduce_retracing=True)
+    weights = np.zeros([1 if _bound(flow) is None else num_draws, len(x)])
     for draw, row in enumerate(weights):
         for start in range(0, len(x), batch_size):
             batch = slice(start, start + batch_size)
             conditions = None if context is None else context[batch]
             noise_seed = tf.constant([seed, draw * len(x) + start], tf.int32)
             try:
-                row[batch] = log_prob(x[batch], conditions, noise_seed).numpy()
+                row[batch] = log_weight(x[batch], conditions, noise_seed).numpy()
             except tf.errors.InvalidArgumentError:
-                flow.log_prob(x[batch], conditions, noise_seed)
+                function(x[batch], conditions, noise_seed)
                 raise
     return weights
+
+
+def _log_weight(model):
+    """The logarithm of one weight of each x, as a function of x, context and seed."""
+    if isinstance(model, VAE):
+        return lambda x, context, seed: model.log_weights(x, seed)[:, 0]
+    return model.log_prob
 
 
 def kernel_density_likelihood(train, validation, test) -> Likelihood:

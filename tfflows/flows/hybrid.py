@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from random import getrandbits
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfflows.flow import Flow
-from tfflows.model.fitting import EVALUATION, seed_of_step
 from tfflows.model.losses import mean_over_batch
+from tfflows.model.seeded_steps import SeededSteps
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class HybridClassifier(keras.Model):
+class HybridClassifier(SeededSteps, keras.Model):
     """An invertible classifier, of p(y|x) and p(x) by one flow.
 
         z = f^-1(x),  p(y|x) = softmax(W z + b)
@@ -100,20 +99,15 @@ class HybridClassifier(keras.Model):
         self._checked(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
-    def make_train_function(self, force=False):
-        if self.train_function is None or force:
-            self._run_seed = getrandbits(31)  # `keras.utils.set_random_seed` decides it
-        return super().make_train_function(force)
-
     def train_step(self, data):
-        return super().train_step(self._with_seed(data, self._run_seed, self.optimizer.iterations))
+        return self.step_logs(super().train_step(self._with_seed(data, training=True)))
 
     def test_step(self, data):
-        return super().test_step(self._with_seed(data, EVALUATION, 0))
+        return self.step_logs(super().test_step(self._with_seed(data, training=False)))
 
-    def _with_seed(self, data, run, step):
+    def _with_seed(self, data, training):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        return (x, seed_of_step(self, run, step)), y, sample_weight
+        return (x, self.step_seed(training)), y, sample_weight
 
     def _checked(self, x, y):
         """What the flow is to look at: x without labels."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from random import getrandbits
 
 import keras
 import tensorflow as tf
@@ -14,19 +13,16 @@ from tfflows.checks.settings import serialized
 from tfflows.layers.base import Untracked
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
-from tfflows.layers.parts import all_parts, layers_of_kind, seed_generators
+from tfflows.layers.parts import all_parts, layers_of_kind
 from tfflows.model.adapting import FlowAdapting
 from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss, mean_over_batch
 from tfflows.model.reverse_kl import Annealing, ReverseKL
-from tfflows.random.seeds import hashed_seed, replica_and_number, start_generators
+from tfflows.model.seeded_steps import SeededSteps
 
 _OF_PREDICTIONS = ("metrics", "weighted_metrics", "loss_weights")
 
-# Instead of a run's seed: what is evaluated again meets the same noise.
-EVALUATION = -1
 
-
-class FlowFitting(FlowAdapting):
+class FlowFitting(FlowAdapting, SeededSteps):
     """The part of `Flow` that Keras's `fit` and `evaluate` call.
 
     A step hands the model x, context and the seed of its noise, and gets what the `Loss` that it
@@ -37,7 +33,6 @@ class FlowFitting(FlowAdapting):
         self.memory = memory
         self._nll = keras.metrics.Mean("nll")
         self._bits_per_dim = None if self.num_bits is None else keras.metrics.Mean("bits_per_dim")
-        self._run_seed = 0
         # What `compile` without a loss means.
         self._default_loss = NegativeLogLikelihood()
         # Not a part of the model that is saved.
@@ -242,33 +237,22 @@ class FlowFitting(FlowAdapting):
         self.train_function = None
         self._compiled.clear()
 
-    def make_train_function(self, force=False):
-        # Otherwise Keras makes the optimizer's slots within the first trace, and traces twice.
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
-        if self.train_function is None or force:
-            self._run_seed = getrandbits(31)  # `keras.utils.set_random_seed` decides it
-        return super().make_train_function(force)
-
     def train_step(self, data):
-        data = self._with_seed(data, self._run_seed, self.optimizer.iterations)
-        logs = super().train_step(data)
+        logs = super().train_step(self._with_seed(data, training=True))
         if "nfe" in logs:
             logs["backward_nfe"] = self._measured.value["backward_nfe"].result()
-        return self._logs(logs)
+        return self.step_logs(logs)
 
     def test_step(self, data):
-        return self._logs(super().test_step(self._with_seed(data, EVALUATION, 0)))
+        return self.step_logs(super().test_step(self._with_seed(data, training=False)))
 
-    def _with_seed(self, data, run, step):
-        """Inputs x, context and the seed of a step's noise."""
+    def _with_seed(self, data, training):
+        """Inputs x, context and the seed of a step's noise, and the weights of examples."""
         x, context, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        seed = seed_of_step(self, run, step)
         x, context = x if isinstance(x, tuple) else (x, context)
         # Where there are weights, Keras wants something.
         context = context if self.is_conditional else None
-        return (self.unpacked(x), context, seed), None, sample_weight
+        return (self.unpacked(x), context, self.step_seed(training)), None, sample_weight
 
     def step_values(self, x, context, seed, training):
         """What the compiled loss makes of a step, see `tfflows.training.losses.Loss`."""
@@ -280,16 +264,6 @@ class FlowFitting(FlowAdapting):
         if "backward_nfe" in self._measured.value:
             num_solves = len(layers_of_kind(self.transform, ContinuousLayer))
             self._measured.value["backward_nfe"].update_state(num_solves * num_evaluations)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # There is nothing to build, and Keras would take a batch off the data under a strategy.
-        return
-
-    def _logs(self, logs):
-        # Of several workers' figures Keras takes the mean along an axis (keras-team/keras#20585).
-        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
-            return {name: value[tf.newaxis] for name, value in logs.items()}
-        return logs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = mean_over_batch(y_pred["loss"], sample_weight)
@@ -312,21 +286,3 @@ class FlowFitting(FlowAdapting):
             unmeasured.add("bits_per_dim")
         results = self.get_metrics_result()
         return {name: value for name, value in results.items() if name not in unmeasured}
-
-
-def seed_of_step(model: keras.Model, run: int, step) -> tf.Tensor:
-    """The seed of a step's noise, which no number of replicas changes, `[2]`.
-
-    What Keras's seed generators draw follows from it, too.
-
-    Args:
-        model: that is fitted or evaluated.
-        run: the run's seed, or `EVALUATION`.
-        step: number of the optimizer's step.
-    """
-    # Of this epoch; gradients that are accumulated belong to one step.
-    _, num_replicas = replica_and_number()
-    examples_seen = num_replicas * tf.cast(model._loss_tracker.count, tf.int64)
-    seed = hashed_seed(run, step, examples_seen)
-    start_generators(seed_generators(model), seed)
-    return seed

@@ -15,7 +15,7 @@ _LOOKUP = "keras.src.saving.object_registration"
 # Whose import registers all that a file may name.
 _ROOMS = (
     *("bijectors", "distributions", "flows", "layers", "networks", "ode", "training"),
-    "transformers",
+    *("transformers", "vae"),
 )
 
 

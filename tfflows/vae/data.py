@@ -1,0 +1,41 @@
+"""What an autoencoder is given, checked."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfflows.checks.values import require_finite
+from tfflows.distributions.dequantization import require_pixels
+from tfflows.model.inputs import as_array
+from tfflows.model.training_data import FlowData
+
+
+class VAEData(FlowData):
+    """The part of `VAE` that looks at data, as `tfflows.Flow` does at its own.
+
+    Integers are the pixels of an observation model, and there is no context.
+    """
+
+    def observed(self, x):
+        """x as a checked tensor: integers for pixels, else finite floats."""
+        x = x if tf.is_tensor(x) else tf.convert_to_tensor(as_array(x, self.name))
+        self._check_shape_and_dtype(x.shape, x.dtype)
+        self._check_pixels_dtype(x)
+        if self.num_bits is not None:
+            return tf.cast(require_pixels(x, self.num_bits), tf.int32)
+        return require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
+
+    def _check_pixels_dtype(self, x):
+        dtype = tf.as_dtype(x.dtype)
+        if self.num_bits is not None and not dtype.is_integer:
+            raise ValueError(
+                f"{self.name} has the observation model {self.observation}, of integers in "
+                f"[0, {2**self.num_bits}), but found dtype {dtype.name}."
+            )
+
+    def checked_context(self, context, x):
+        if context is not None:
+            raise ValueError(
+                f"{self.name} learns x from x alone, but was given something else as well; call "
+                "fit(x), without targets."
+            )

@@ -1,0 +1,93 @@
+"""The passes through an autoencoder, of checked values, within a graph or without."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfflows.distributions.standard import Normal
+from tfflows.layers.passes import Pass
+from tfflows.random.noise import BatchNoise
+from tfflows.random.seeds import own_rows
+from tfflows.vae.terms import Terms
+
+
+class VAEPasses:
+    """The part of `VAE` that computes the terms of all bounds.
+
+    It knows an autoencoder's networks, `observation`, `prior`, `posterior` and `compute_dtype`.
+    """
+
+    def posterior_parameters(self, x, training=False):
+        """What the encoder returns for observed x, `[batch, n]`."""
+        return self.parameters_of_inputs(self.observation.as_input(x, self.compute_dtype), training)
+
+    def parameters_of_inputs(self, inputs, training=False):
+        """What the encoder returns for its inputs, pixels scaled to [-1, 1]."""
+        return tf.cast(self.encoder(inputs, training=training), self.compute_dtype)
+
+    def decoder_outputs(self, z, training=False):
+        """What the decoder returns for z."""
+        return tf.cast(self.decoder(z, training=training), self.compute_dtype)
+
+    def centre(self, parameters):
+        """Where the posterior of these parameters takes noise of zero, `[batch, latent_dim]`."""
+        zeros = tf.zeros([tf.shape(parameters)[0], self.latent_dim], self.compute_dtype)
+        return self.posterior.from_noise(zeros, parameters, Pass(log_dets=False))[0]
+
+    def kl_per_dimension(self, parameters):
+        """KL(q(z|x) || p(z)) as a sum over dimensions, `[batch, latent_dim]`, in nats.
+
+        `None` where it has no closed form, which is where the prior is another than the standard
+        normal one or the posterior another than a Gaussian.
+        """
+        closed = type(self.prior) is Normal
+        return self.posterior.kl_per_dimension(parameters) if closed else None
+
+    def terms(self, x, seed, num_samples: int = 1, training: bool = False) -> Terms:
+        """What all bounds on log p(x) are made of, for draws of z; see `tfflows.vae.terms.Terms`.
+
+        Args:
+            x: as `observed` returns it.
+            seed: of all noise, `[2]`.
+            num_samples: draws for each x.
+            training: whether dropout and the like are on.
+        """
+        noise = self.noise(x, seed, num_samples)
+        return self.terms_of_noise(x, noise, Pass(training=training, seed=seed + [0, 1]))
+
+    def terms_of_noise(self, x, noise, call: Pass) -> Terms:
+        """`terms` of standard normal noise that is given, `[batch, k, latent_dim]`."""
+        num_samples = noise.shape[1]
+
+        def of_draws(value):
+            return tf.reshape(tf.cast(value, self.compute_dtype), [num_samples, -1])
+
+        parameters = self.posterior_parameters(x, call.training)
+        z, log_q = self.posterior.from_noise(
+            tf.reshape(tf.transpose(noise, [1, 0, 2]), [-1, self.latent_dim]),
+            _repeated(parameters, num_samples),
+            call,
+        )
+        outputs = self.decoder_outputs(z, call.training)
+        distribution = self.observation.distribution(outputs, self.event_shape)
+        return Terms(
+            log_likelihood=of_draws(distribution.log_prob(_repeated(x, num_samples))),
+            log_prior=of_draws(self.prior.log_prob(z, call)),
+            log_posterior=of_draws(log_q),
+            kl_per_dimension=self.kl_per_dimension(parameters),
+            parameters=parameters,
+        )
+
+    def noise(self, x, seed, num_samples):
+        """Standard normal noise of observed x, `[batch, num_samples, latent_dim]`."""
+
+        def draw(n):
+            noise = BatchNoise(n, seed, self.compute_dtype).normal(num_samples * self.latent_dim)
+            return tf.reshape(noise, [-1, num_samples, self.latent_dim])
+
+        return own_rows(draw, tf.shape(x)[0])
+
+
+def _repeated(value, times):
+    """A batch, several times one after the other."""
+    return tf.tile(value, [times, *[1] * (value.shape.rank - 1)]) if times > 1 else value
