@@ -117,7 +117,7 @@ def finding(check: str, errors, allowed, inputs, scale=1.0, note: str = "") -> F
     errors, allowed = np.broadcast_arrays(errors, allowed)
     telling = allowed < 0.01 * np.maximum(1, scale)
     if not telling.any():
-        return Finding(check, OPEN, "the map is so badly conditioned that rounding hides errors")
+        return Finding(check, OPEN, "rounding, or the map's own error, hides what is wrong by 1 %")
     ratios = np.where(telling, errors / np.maximum(allowed, np.finfo("float64").tiny), -1.0)
     row = int(np.argmax(ratios))
     verdict = WRONG if ratios[row] > 1 else OK
