@@ -11,15 +11,20 @@ SOURCE = Path(__file__).parents[1] / "examples" / "serving" / "predict.c"
 
 # Entries whose exports are read with `.ci/servers ... --all` alone: a third of all, which takes
 # longer than the others. Those have some of each kind: ffjord_mnist, ffjord_pinwheel,
-# iresnet_moons, realnvp_mnist and residual_flow_digits.
+# iresnet_moons, planar_moons, realnvp_mnist, residual_flow_digits and sylvester_moons.
 UNSERVED = {
     "ffjord_checkerboard",
     "ffjord_digits",
     "ffjord_eight_gaussians",
     "ffjord_protein",
+    "naf_rings",
+    "nsf_autoregressive_checkerboard",
+    "nsf_coupling_rings",
+    "planar_eight_gaussians",
     "realnvp_celeba",
     "residual_flow_checkerboard",
     "residual_flow_mnist",
+    "sylvester_pinwheel",
 }
 
 
