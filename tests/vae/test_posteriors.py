@@ -175,9 +175,11 @@ def test_a_flow_makes_the_bound_tighter():
     exact = MODEL.marginal.logpdf(x).mean()
     diagonal = fitted(DiagonalGaussian())
     flow = fitted(FLOWS["iaf"]("float32"))
-    assert diagonal < exact - 0.1
-    assert exact - 0.03 < flow < exact + 0.01
-    assert exact - 0.03 < fitted(FullGaussian()) < exact + 0.01
+    full = fitted(FullGaussian())
+    assert diagonal < exact - 0.15
+    # After so short a training.
+    assert diagonal + 0.05 < flow < exact + 0.01
+    assert diagonal + 0.05 < full < exact + 0.01
 
 
 def test_a_vamp_prior_of_flows():

@@ -152,7 +152,8 @@ class VAE(VAEData, VAEPasses, VAECalls, VAEFitting, keras.Model):
         require_dtype("prior", self.prior, self.compute_dtype)
         if isinstance(self.prior, VampPrior):
             self.prior.attach(self)
-        if not self.prior.built:
+        # Keras counts one of a file as built before it has an autoencoder.
+        if isinstance(self.prior, VampPrior) or not self.prior.built:
             self.prior.build((self.latent_dim,))
         if self.prior.latent_shape != (self.latent_dim,):
             raise ValueError(

@@ -87,6 +87,9 @@ class VampPrior(Base):
         )
         super().build(latent_shape, part_shapes)
 
+    def build_from_config(self, config):
+        """Nothing to do: when a file is loaded, the autoencoder builds its prior."""
+
     def start_from(self, inputs):
         """Set the pseudo-inputs to K inputs of the encoder."""
         self.pseudo_inputs.assign(inputs)
