@@ -285,7 +285,7 @@ def _fit(recipe, folder, data, flow, num_rewinds, write):
     own = folder if scratch is None else Path(scratch.name)
     counter = StepCounter()
     rows = _read_log(log)
-    lowest = rows[-1]["lowest_loss"] if rows else math.inf
+    lowest = rows[-1].get("lowest_loss", math.inf) if rows else math.inf  # none in 0.1.0
     guard = StopOnDivergence(math.prod(flow.event_shape), lowest)
     patience = Patience(recipe.patience, [row["val_nll"] for row in rows])
     monitors = [guard, counter, patience, GradientNorm()]
