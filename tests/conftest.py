@@ -1,6 +1,7 @@
 """What every test starts from: two logical devices, a fixed seed, no state of earlier tests."""
 
 import functools
+from pathlib import Path
 
 import keras
 import pytest
@@ -21,6 +22,18 @@ tf.config.set_logical_device_configuration(
 # Input pipelines that Keras makes of arrays tune themselves, and tests would wait for their end.
 _get_tf_dataset = ArrayDataAdapter.get_tf_dataset
 ArrayDataAdapter.get_tf_dataset = lambda adapter: untuned(_get_tf_dataset(adapter))
+
+
+# Files, tests or cases of tests that take longest, as tools/slow_tests.py found them.
+SLOW = set(Path(__file__).with_name("slow.txt").read_text().splitlines())
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items):
+    for item in items:
+        test = item.nodeid.split("[")[0]
+        if not SLOW.isdisjoint({test.split("::")[0], test, item.nodeid}):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
