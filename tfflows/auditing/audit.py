@@ -13,7 +13,9 @@ from tfflows.auditing.report import OK, Report
 from tfflows.auditing.subjects import subject_of
 
 
-def audit(thing, z=None, *, event_shape=None, rtol: float = 0.0, n: int = 16, seed: int = 0):
+def audit(
+    thing, z=None, *, event_shape=None, rtol: float = 0.0, n: int = 16, seed: int = 0
+) -> Report:
     """Check that a map, its inverse, its log-dets and its density belong together.
 
         inverse(forward(z)) = z,  forward(inverse(x)) = x
