@@ -24,6 +24,7 @@ _MODULES = [
     "evaluate",
     "export",
     "flows",
+    "inference",
     "layers",
     "model",
     "networks",

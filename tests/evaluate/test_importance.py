@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 import tfflows
-from tfflows.evaluate import importance_samples
+from tfflows.evaluate import ImportanceSamples, importance_samples
 
 N = 20_000
 
@@ -54,3 +55,18 @@ def test_errors_say_what_was_found(flow):
             )
     with pytest.raises(ValueError, match=r"it returned \(1,\)"):
         importance_samples(flow, lambda x: tf.reduce_sum(x**2)[tf.newaxis], 100)
+
+
+@pytest.mark.parametrize("shape", [-0.5, 0.2, 0.5, 0.9])
+def test_the_tail_of_weights_that_follow_a_pareto_distribution(shape):
+    # What exceeds a threshold follows it, too, with the same shape.
+    weights = 1 + scipy.stats.genpareto.rvs(shape, size=100_000, random_state=0)
+    found = ImportanceSamples(np.zeros([100_000, 1]), np.log(weights)).pareto_k
+    # The largest 949 of them, by the Fisher information of the shape.
+    assert found == pytest.approx(shape, abs=4 * (1 + shape) / 949**0.5)
+
+
+def test_weights_without_a_tail():
+    assert ImportanceSamples(np.zeros([100, 1]), np.zeros(100)).pareto_k == -np.inf
+    with pytest.raises(ValueError, match="at least 25 samples, but there are 10"):
+        _ = ImportanceSamples(np.zeros([10, 1]), np.zeros(10)).pareto_k

@@ -99,12 +99,6 @@ class HybridClassifier(SeededSteps, keras.Model):
         self._checked(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
-    def train_step(self, data):
-        return self.step_logs(super().train_step(self._with_seed(data, training=True)))
-
-    def test_step(self, data):
-        return self.step_logs(super().test_step(self._with_seed(data, training=False)))
-
     def _with_seed(self, data, training):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         return (x, self.step_seed(training)), y, sample_weight

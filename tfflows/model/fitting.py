@@ -8,21 +8,17 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tfflows.bijectors import BijectorLayer
-from tfflows.checks.settings import serialized
 from tfflows.layers.base import Untracked
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
-from tfflows.layers.parts import all_parts, layers_of_kind
+from tfflows.layers.parts import layers_of_kind
 from tfflows.model.adapting import FlowAdapting
-from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss, mean_over_batch
+from tfflows.model.checked_steps import CheckedSteps
+from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss
 from tfflows.model.reverse_kl import Annealing, ReverseKL
-from tfflows.model.seeded_steps import SeededSteps
-
-_OF_PREDICTIONS = ("metrics", "weighted_metrics", "loss_weights")
 
 
-class FlowFitting(FlowAdapting, SeededSteps):
+class FlowFitting(FlowAdapting, CheckedSteps):
     """The part of `Flow` that Keras's `fit` and `evaluate` call.
 
     A step hands the model x, context and the seed of its noise, and gets what the `Loss` that it
@@ -51,13 +47,7 @@ class FlowFitting(FlowAdapting, SeededSteps):
             ValueError: for another loss, or one that the flow cannot be trained with, or for
                 metrics and weights of losses, which have no predictions to compare.
         """
-        needless = [name for name in _OF_PREDICTIONS if kwargs.get(name) is not None]
-        if needless:
-            raise ValueError(
-                f"{self.name} was to be compiled with {', '.join(needless)}, but makes no "
-                "predictions for it: what is minimised and measured beside nll is a "
-                "tfflows.training.losses.Loss of your own."
-            )
+        self.require_no_predictions(kwargs, Loss)
         loss = self._default_loss if loss in (None, "likelihood") else as_loss(loss)
         loss.check(self)
         super().compile(optimizer, **kwargs)
@@ -71,82 +61,9 @@ class FlowFitting(FlowAdapting, SeededSteps):
         with self.distribute_strategy.scope():
             self._measured.value = {name: keras.metrics.Mean(name) for name in loss.metrics(self)}
 
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        return {**config, "loss": serialized(self.loss)} if config else config
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
     @property
     def metrics(self):
         return [*super().metrics, *self._measured.value.values()]
-
-    def fit(
-        self,
-        x=None,
-        y=None,
-        *args,
-        validation_data=None,
-        class_weight=None,
-        sample_weight=None,
-        **kwargs,
-    ):
-        """Train with the compiled loss; arguments and result as for `keras.Model.fit`.
-
-        The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
-        and is the same on one device and on several that share a batch. What layers draw from a
-        `keras.random.SeedGenerator`, as dropout does, follows from them as well, but on each
-        replica it is another. Neither holds for what they draw without a generator of their own,
-        as by `keras.random.normal(shape)` and `tf.random.normal(shape)`.
-
-        With `keras.callbacks.BackupAndRestore` a run that is called again after a kill is the
-        unbroken one if it starts from the same `keras.utils.set_random_seed` and its data come in
-        the same order in each epoch. Keras shuffles arrays as in the first epoch again: give
-        `shuffle=False`, or train from a recipe (`tfflows.training.train`).
-
-        x is an array, a data frame, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator,
-        y the context of a conditional flow where x is an array; for the forms of batches, and when
-        they are checked, see `check_data`. What else Keras takes is checked within the step, which
-        XLA leaves out. With `sample_weight`, loss and gradient of a step are the weighted mean of
-        its examples, over all replicas, and so are the metrics of an epoch.
-
-        Raises:
-            ValueError: for bad data, weights of classes for a flow without, or as the loss does.
-        """
-        self.require_class_weights(class_weight)
-        x, y, sample_weight = self.check_data(x, y, sample_weight)
-        if validation_data is not None:
-            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
-            x_val, *others = self.check_data(*parts)
-            validation_data = self.for_keras(x_val), *others
-        x = self.start_from(x, y)
-        history = super().fit(
-            self.for_keras(x),
-            y,
-            *args,
-            validation_data=validation_data,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            **kwargs,
-        )
-        for layer in all_parts(self.transform):
-            if isinstance(layer, BijectorLayer):
-                layer.check()
-        return history
-
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
-        """One step; arguments and result as for `keras.Model.train_on_batch`, data as in `fit`."""
-        self.require_class_weights(class_weight)
-        x, y, sample_weight = self.check_data(x, y, sample_weight)
-        x = self.for_keras(self.start_from(x, y))
-        return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
-
-    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """Figures of one batch; arguments as for `keras.Model.test_on_batch`, data as in `fit`."""
-        x, y, sample_weight = self.check_data(x, y, sample_weight)
-        return super().test_on_batch(self.for_keras(x), y, sample_weight, **kwargs)
 
     def fit_to(
         self,
@@ -214,16 +131,6 @@ class FlowFitting(FlowAdapting, SeededSteps):
         finally:
             self._set_loss(own)
 
-    def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
-        """Mean `nll` and `bits_per_dim` over x; arguments as for `fit`.
-
-        The same x meets the same dequantisation noise at each call, on any number of replicas.
-        """
-        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which checked it
-            x, y, sample_weight = self.check_data(x, y, sample_weight)
-            x = self.for_keras(x)
-        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
-
     @property
     def memory(self) -> str:
         """How training comes by the activations of the transform's chains."""
@@ -238,13 +145,11 @@ class FlowFitting(FlowAdapting, SeededSteps):
         self._compiled.clear()
 
     def train_step(self, data):
-        logs = super().train_step(self._with_seed(data, training=True))
+        logs = super().train_step(data)
         if "nfe" in logs:
-            logs["backward_nfe"] = self._measured.value["backward_nfe"].result()
-        return self.step_logs(logs)
-
-    def test_step(self, data):
-        return self.step_logs(super().test_step(self._with_seed(data, training=False)))
+            backward = self._measured.value["backward_nfe"].result()
+            logs |= self.step_logs({"backward_nfe": backward})
+        return logs
 
     def _with_seed(self, data, training):
         """Inputs x, context and the seed of a step's noise, and the weights of examples."""
@@ -264,10 +169,6 @@ class FlowFitting(FlowAdapting, SeededSteps):
         if "backward_nfe" in self._measured.value:
             num_solves = len(layers_of_kind(self.transform, ContinuousLayer))
             self._measured.value["backward_nfe"].update_state(num_solves * num_evaluations)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = mean_over_batch(y_pred["loss"], sample_weight)
-        return loss + sum(self._aggregate_additional_loss(extra) for extra in self.losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if "nll" in y_pred:

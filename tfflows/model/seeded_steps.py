@@ -17,7 +17,7 @@ class SeededSteps:
     """The part of a `keras.Model` that gives each of its steps a seed.
 
     It follows from `keras.utils.set_random_seed` and the number of the step, and no number of
-    replicas changes it.
+    replicas changes it. The model says by `_with_seed(data, training)` what its steps take.
     """
 
     _run_seed = 0
@@ -30,6 +30,12 @@ class SeededSteps:
         if self.train_function is None or force:
             self._run_seed = getrandbits(31)  # `keras.utils.set_random_seed` decides it
         return super().make_train_function(force)
+
+    def train_step(self, data):
+        return self.step_logs(super().train_step(self._with_seed(data, training=True)))
+
+    def test_step(self, data):
+        return self.step_logs(super().test_step(self._with_seed(data, training=False)))
 
     def step_seed(self, training: bool) -> tf.Tensor:
         """The seed of the present step's noise, `[2]`.

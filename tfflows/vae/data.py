@@ -33,6 +33,10 @@ class VAEData(FlowData):
                 f"[0, {2**self.num_bits}), but found dtype {dtype.name}."
             )
 
+    def for_keras(self, x):
+        """Data as they are: the observation models' precision is that of Keras's inputs."""
+        return x
+
     def checked_context(self, context, x):
         if context is not None:
             raise ValueError(

@@ -9,18 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.checks.settings import serialized
 from tfflows.checks.values import require_finite
-from tfflows.model.losses import mean_over_batch
-from tfflows.model.seeded_steps import SeededSteps
+from tfflows.model.checked_steps import CheckedSteps
 from tfflows.vae.metrics import ActiveUnits
 from tfflows.vae.objectives import Objective, as_objective
 from tfflows.vae.priors import VampPrior
 
-_OF_PREDICTIONS = ("metrics", "weighted_metrics", "loss_weights")
 
-
-class VAEFitting(SeededSteps):
+class VAEFitting(CheckedSteps):
     """The part of `VAE` that Keras's `fit` and `evaluate` call."""
 
     def _init_fitting(self):
@@ -41,24 +37,11 @@ class VAEFitting(SeededSteps):
             ValueError: for another loss, or for metrics and weights of losses, which have no
                 predictions to compare.
         """
-        needless = [name for name in _OF_PREDICTIONS if kwargs.get(name) is not None]
-        if needless:
-            raise ValueError(
-                f"{self.name} was to be compiled with {', '.join(needless)}, but makes no "
-                "predictions for it: what is minimised and measured is a tfflows.vae.Objective."
-            )
+        self.require_no_predictions(kwargs, Objective)
         loss = as_objective(loss)
         super().compile(optimizer, **kwargs)
         self.loss = loss
         self.train_function = self.test_function = None
-
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        return {**config, "loss": serialized(self.loss)} if config else config
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     @property
     def needs_adapt(self) -> bool:
@@ -87,7 +70,7 @@ class VAEFitting(SeededSteps):
         rows = np.random.default_rng(getrandbits(31)).permutation(len(x))[:number]
         self.prior.start_from(self.observation.as_input(self.observed(x[rows]), self.compute_dtype))
 
-    def _started_from(self, x):
+    def start_from(self, x, y=None):
         """Checked data, all of them, after what was to start from them did."""
         if not self.needs_adapt:
             return x
@@ -104,62 +87,6 @@ class VAEFitting(SeededSteps):
         self.adapt(first)
         return x
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        *args,
-        validation_data=None,
-        class_weight=None,
-        sample_weight=None,
-        **kwargs,
-    ):
-        """Train with the compiled objective; arguments and result as for `keras.Model.fit`.
-
-        The noise of a step follows from `keras.utils.set_random_seed` and the number of the step,
-        as that of `tfflows.Flow.fit`. x is an array, a data frame, a `tf.data.Dataset`, a
-        `keras.utils.PyDataset` or a generator, of x alone, and is checked before it is trained on.
-
-        Raises:
-            ValueError: for bad data, or anything as y or class_weight.
-        """
-        self.require_class_weights(class_weight)
-        x, y, sample_weight = self.check_data(x, y, sample_weight)
-        if validation_data is not None:
-            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
-            validation_data = self.check_data(*parts)
-        x = self._started_from(x)
-        return super().fit(
-            x, y, *args, validation_data=validation_data, sample_weight=sample_weight, **kwargs
-        )
-
-    def evaluate(self, x=None, y=None, *args, sample_weight=None, **kwargs):
-        """Means of the metrics over x; arguments as for `fit`.
-
-        The same x meets the same noise at each call, on any number of replicas.
-        """
-        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, which checked it
-            x, y, sample_weight = self.check_data(x, y, sample_weight)
-        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
-
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
-        """One step; arguments and result as for `keras.Model.train_on_batch`, data as in `fit`."""
-        self.require_class_weights(class_weight)
-        x, y, sample_weight = self.check_data(x, y, sample_weight)
-        x = self._started_from(x)
-        return super().train_on_batch(x, y, sample_weight, **kwargs)
-
-    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """Figures of one batch; arguments as for `keras.Model.test_on_batch`, data as in `fit`."""
-        x, y, sample_weight = self.check_data(x, y, sample_weight)
-        return super().test_on_batch(x, y, sample_weight, **kwargs)
-
-    def train_step(self, data):
-        return self.step_logs(super().train_step(self._with_seed(data, training=True)))
-
-    def test_step(self, data):
-        return self.step_logs(super().test_step(self._with_seed(data, training=False)))
-
     def _with_seed(self, data, training):
         x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         return (x, self.step_seed(training)), None, sample_weight
@@ -172,10 +99,6 @@ class VAEFitting(SeededSteps):
         values["elbo"] = require_finite(values["elbo"], message)
         parameters = values.pop("parameters")
         return values if training else {**values, "centre": self.centre(parameters)}
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        loss = mean_over_batch(y_pred["loss"], sample_weight)
-        return loss + sum(self._aggregate_additional_loss(extra) for extra in self.losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         unmeasured = {metric.name for metric in self._means} - set(y_pred)
