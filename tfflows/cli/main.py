@@ -6,7 +6,7 @@ import argparse
 import sys
 
 import tfflows
-from tfflows.cli import edit, evaluate, sample, serve, train
+from tfflows.cli import doctor, edit, evaluate, sample, serve, train
 from tfflows.cli.arguments import export_of
 from tfflows.cli.quiet import import_tensorflow
 
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     serve.add_verb(command)
+    doctor.add_verb(command)
     return parser
 
 

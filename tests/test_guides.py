@@ -1,0 +1,41 @@
+"""The code of README.md and of the guides runs, from top to bottom."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", *(f"docs/guides/{p.name}" for p in (ROOT / "docs/guides").glob("*.md"))]
+BLOCK = re.compile(r"^```python(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# What is not run is fenced as `python no-run`: it needs data or objects that are not at hand.
+NO_RUN = "no-run"
+
+
+def blocks_of(page):
+    found = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    return [code for words, code in found if NO_RUN not in words]
+
+
+def with_code():
+    return [page for page in PAGES if blocks_of(page)]
+
+
+@pytest.mark.slow
+@pytest.mark.compiled
+@pytest.mark.parametrize("page", with_code())
+def test_code_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = "\n".join(blocks_of(page))
+    exec(compile(blocks, page, "exec"), {"__name__": "__main__"})
+
+
+def test_pages_have_code():
+    assert {"README.md", "docs/guides/training.md", "docs/guides/inference.md"} <= {*with_code()}
+
+
+def test_links_of_pages_hold():
+    for page in PAGES:
+        text = BLOCK.sub("", (ROOT / page).read_text(encoding="utf-8"))
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}."
