@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import LAYERS, cases_of, max_difference
+from cases import LAYERS, SAME_GRAPHS, cases_of, max_difference
 
 from tfflows.layers.parts import all_parts
 
@@ -105,7 +105,7 @@ def test_graph_of_unknown_batch_size_equals_eager(name, side):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", cases_of([name for name in LAYERS if name not in WITHOUT_XLA]))
+@pytest.mark.parametrize("name", sorted({*LAYERS} - WITHOUT_XLA - SAME_GRAPHS))
 @both_directions
 def test_xla_equals_eager(name, side):
     case = LAYERS[name]

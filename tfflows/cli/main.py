@@ -6,7 +6,7 @@ import argparse
 import sys
 
 import tfflows
-from tfflows.cli import doctor, edit, evaluate, sample, serve, train
+from tfflows.cli import doctor, edit, evaluate, sample, score, serve, train
 from tfflows.cli.arguments import export_of
 from tfflows.cli.quiet import import_tensorflow
 
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train.add_verbs(command)
     evaluate.add_verbs(command)
+    score.add_verb(command)
 
     sub = command("verify", _verify, "Check that entries compute what was published.")
     sub.add_argument("names", nargs="*", help="zoo entries (default: all)")

@@ -1,5 +1,6 @@
 """Measured figures of flows and autoencoders: likelihood, round trip, latents, samples and more."""
 
+from tfflows.evaluate.anomaly import AnomalyDetector, Threshold
 from tfflows.evaluate.calibration import Calibration, calibration
 from tfflows.evaluate.importance import ImportanceSamples, importance_samples
 from tfflows.evaluate.invertibility import RoundTrip, log_det_error, round_trip, round_trip_error
@@ -24,6 +25,7 @@ from tfflows.evaluate.report import report
 from tfflows.evaluate.sample_quality import SlicedWasserstein, draw_images, sliced_wasserstein
 
 __all__ = [
+    "AnomalyDetector",
     "Calibration",
     "EstimatorFigures",
     "ImportanceSamples",
@@ -33,6 +35,7 @@ __all__ = [
     "PriorHole",
     "RoundTrip",
     "SlicedWasserstein",
+    "Threshold",
     "calibration",
     "draw_images",
     "estimator_report",

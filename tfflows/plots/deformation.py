@@ -34,7 +34,7 @@ def figure_of_deformation(flow: Flow, panels: int = 6) -> Figure:
         >>> flow = tfflows.RealNVP((2,), num_couplings=4, hidden=(8,))
         >>> figure = tfflows.plots.figure_of_deformation(flow, panels=3)
         >>> [panel.get_title() for panel in figure.axes]
-        ['base', 'after layer 2 of 5', 'data']
+        ['base', 'after layer 1 of 3', 'data']
     """
     if flow.event_shape != (2,) or flow.is_conditional:
         raise ValueError(
@@ -65,7 +65,7 @@ def save_deformation(flow: Flow, path, **kwargs) -> Path:
 
 
 def _layers_of(layers: Sequence) -> list:
-    """Layers base first, without those that only hold others."""
+    """Layers base first, of a stack its steps, without those that only hold others."""
     flat = []
     for layer in layers:
         if isinstance(layer, (Chain, Stack)):
