@@ -36,7 +36,13 @@ class LinearGaussian:
     def sample(self, n, seed=1):
         return self.marginal.rvs(n, random_state=seed).reshape(n, DIM)
 
-    def vae(self, posterior=DiagonalGaussian(), dtype="float32", **settings):  # noqa: B008
+    def vae(
+        self,
+        posterior=DiagonalGaussian(),  # noqa: B008
+        dtype="float32",
+        observation=Gaussian(scale=SCALE),  # noqa: B008
+        **settings,
+    ):
         """The autoencoder with this decoder, and an encoder that is to be set."""
         num_parameters = as_posterior(posterior).num_parameters(LATENT_DIM)
         encoder = keras.layers.Dense(num_parameters, dtype=dtype)
@@ -46,7 +52,7 @@ class LinearGaussian:
             LATENT_DIM,
             encoder=encoder,
             decoder=decoder,
-            observation=Gaussian(scale=SCALE),
+            observation=observation,
             posterior=posterior,
             dtype=dtype,
             **settings,

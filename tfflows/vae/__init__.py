@@ -1,5 +1,6 @@
 """Variational autoencoders, their observation models, priors and posteriors."""
 
+from tfflows.vae.missing import Missing
 from tfflows.vae.model import VAE
 from tfflows.vae.networks import conv_decoder, conv_encoder, mlp_decoder, mlp_encoder
 from tfflows.vae.objectives import ELBO, ImportanceWeightedBound, Objective
@@ -25,6 +26,7 @@ __all__ = [
     "FullGaussian",
     "Gaussian",
     "ImportanceWeightedBound",
+    "Missing",
     "Objective",
     "Observation",
     "Posterior",

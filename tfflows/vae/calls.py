@@ -11,6 +11,7 @@ from tfflows.layers.passes import Pass
 from tfflows.model.row_batches import in_batches
 from tfflows.random.noise import BatchNoise
 from tfflows.random.seeds import stateless_seed
+from tfflows.vae.missing import Missing, impute
 
 tfd = tfp.distributions
 
@@ -70,6 +71,36 @@ class VAECalls:
     def reconstruct(self, x, seed=None, batch_size=None):
         """E[x|z] for z = `encode(x, seed)`; arguments and errors as there."""
         return self.decode(self.encode(x, seed, batch_size), batch_size)
+
+    def impute(self, x, num_samples: int = 1000, num_draws: int | None = None, seed=None):
+        """x with its missing values filled in, of an observation model `tfflows.vae.Missing`.
+
+            E[x_missing | x_observed] = sum_j w_j E[x_missing | z_j],  w_j of p(x_observed, z_j) / q
+
+        Args:
+            x: `[n, *event_shape]`, NaN where a value is missing.
+            num_samples: draws of z for each x, whose weights are normalised.
+            num_draws: number of draws of the missing values for each x, by resampling z; `None` for
+                their means.
+            seed: see `tfflows.random.stateless_seed`.
+
+        Returns:
+            An array of x's shape, or `[num_draws, *x.shape]`.
+
+        Raises:
+            ValueError: for another observation model, numbers below 1, and as `elbo` does.
+        """
+        if not isinstance(self.observation, Missing):
+            raise ValueError(
+                f"{self.name} has the observation model {self.observation!r}: give "
+                "VAE(..., observation=tfflows.vae.Missing(...)) to learn from incomplete x."
+            )
+        if num_samples < 1 or (num_draws is not None and num_draws < 1):
+            raise ValueError(
+                "impute needs num_samples and num_draws of at least 1, but found "
+                f"{num_samples} and {num_draws}."
+            )
+        return impute(self, x, num_samples, num_draws, seed)
 
     def sample(self, n: int, temperature: float = 1.0, seed=None, mean: bool = False):
         """n draws of x, `[n, *event_shape]`: z from the prior, and x from p(x|z).

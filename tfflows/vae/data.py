@@ -5,9 +5,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from tfflows.checks.values import require_finite
-from tfflows.distributions.dequantization import require_pixels
 from tfflows.model.inputs import as_array
 from tfflows.model.training_data import FlowData
+from tfflows.vae.missing import Missing
 
 
 class VAEData(FlowData):
@@ -21,9 +21,18 @@ class VAEData(FlowData):
         x = x if tf.is_tensor(x) else tf.convert_to_tensor(as_array(x, self.name))
         self._check_shape_and_dtype(x.shape, x.dtype)
         self._check_pixels_dtype(x)
-        if self.num_bits is not None:
-            return tf.cast(require_pixels(x, self.num_bits), tf.int32)
-        return require_finite(tf.cast(x, self.compute_dtype), f"{self.name} needs finite x")
+        x = self.checked_values(x)
+        return x if self.num_bits is None else tf.cast(x, tf.int32)
+
+    def checked_values(self, x):
+        """x itself, if it is finite, or NaN where that means that it is missing, or pixels."""
+        if not isinstance(self.observation, Missing):
+            return super().checked_values(x)
+        x = tf.cast(x, self.compute_dtype)
+        there = tf.where(tf.math.is_nan(x), tf.zeros_like(x), x)
+        message = f"{self.name} needs x that is finite or NaN, where a value is missing"
+        with tf.control_dependencies([require_finite(there, message)]):
+            return tf.identity(x)
 
     def _check_pixels_dtype(self, x):
         dtype = tf.as_dtype(x.dtype)

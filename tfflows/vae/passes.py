@@ -76,6 +76,7 @@ class VAEPasses:
             log_posterior=of_draws(log_q),
             kl_per_dimension=self.kl_per_dimension(parameters),
             parameters=parameters,
+            latents=tf.reshape(z, [num_samples, -1, self.latent_dim]),
         )
 
     def noise(self, x, seed, num_samples):

@@ -19,6 +19,7 @@ class Terms:
         kl_per_dimension: KL(q(z|x) || p(z)) as a sum over dimensions, `[batch, latent_dim]`, or
             `None` where it has no closed form.
         parameters: of q(z|x), as the encoder returned them, `[batch, n]`.
+        latents: z, `[k, batch, latent_dim]`.
     """
 
     log_likelihood: tf.Tensor
@@ -26,6 +27,7 @@ class Terms:
     log_posterior: tf.Tensor
     kl_per_dimension: tf.Tensor | None
     parameters: tf.Tensor
+    latents: tf.Tensor
 
     @property
     def log_weights(self) -> tf.Tensor:
