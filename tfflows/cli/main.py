@@ -6,7 +6,7 @@ import argparse
 import sys
 
 import tfflows
-from tfflows.cli import doctor, edit, evaluate, sample, score, serve, train
+from tfflows.cli import doctor, edit, evaluate, plot, sample, score, serve, train
 from tfflows.cli.arguments import export_of
 from tfflows.cli.quiet import import_tensorflow
 
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sample.add_verb(command)
     edit.add_verbs(command)
+    plot.add_verb(command)
 
     train.add_verbs(command)
     evaluate.add_verbs(command)
