@@ -1,4 +1,4 @@
-"""The code of README.md and of the guides runs, from top to bottom."""
+"""The code of README.md, of the guides and of the tutorials runs, from top to bottom."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", *(f"docs/guides/{p.name}" for p in (ROOT / "docs/guides").glob("*.md"))]
+FOLDERS = [ROOT / "docs" / name for name in ("guides", "tutorials")]
+PAGES = ["README.md", *(str(p.relative_to(ROOT)) for f in FOLDERS for p in sorted(f.glob("*.md")))]
 BLOCK = re.compile(r"^```python(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What is not run is fenced as `python no-run`: it needs data or objects that are not at hand.
 NO_RUN = "no-run"
