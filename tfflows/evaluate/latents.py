@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from tfflows.random.seeds import stateless_seed
 from tfflows.vae import VAE
 from tfflows.vae.metrics import ACTIVE_VARIANCE
 
@@ -42,7 +43,8 @@ def latent_usage(vae: VAE, x, batch_size: int = 500) -> LatentUsage:
 
     Of a dimension that collapsed, q(z_i|x) = p(z_i) for all x, both are 0. The divergence by
     dimension is known for Gaussian posteriors and the standard normal prior; that of a posterior
-    whose dimensions depend on each other is each dimension's given those before it.
+    whose dimensions depend on each other is each dimension's given those before it, and that of a
+    `tfflows.vae.HierarchicalPrior` each dimension's given a draw of the levels it depends on.
 
     Args:
         vae: the autoencoder.
@@ -61,10 +63,10 @@ def latent_usage(vae: VAE, x, batch_size: int = 500) -> LatentUsage:
     x, divergences, centres = np.asarray(x), [], []
     vae.check_data(x)
     for start in range(0, len(x), batch_size):
-        parameters = vae.posterior_parameters(vae.observed(x[start : start + batch_size]))
-        centres.append(vae.centre(parameters).numpy().astype("float64"))
-        divergence = vae.kl_per_dimension(parameters)
-        if divergence is not None:
-            divergences.append(divergence.numpy().astype("float64"))
+        rows = vae.observed(x[start : start + batch_size])
+        terms = vae.terms(rows, stateless_seed(0) + [0, start])
+        centres.append(vae.centre(terms.parameters).numpy().astype("float64"))
+        if terms.kl_per_dimension is not None:
+            divergences.append(terms.kl_per_dimension.numpy().astype("float64"))
     kl = np.concatenate(divergences).mean(0) if divergences else None
     return LatentUsage(kl, np.concatenate(centres).var(0), len(x))

@@ -111,6 +111,7 @@ class VAE(VAEData, VAEPasses, VAECalls, VAEFitting, keras.Model):
         self._compiled = CompiledCalls(lambda: self.run_eagerly)
         self._init_networks(encoder, decoder)
         self._init_prior(prior)
+        self.posterior.attach(self.prior)
         self._init_fitting()
         self.built = True
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfflows.distributions.standard import Normal
 from tfflows.layers.passes import Pass
 from tfflows.random.noise import BatchNoise
 from tfflows.random.seeds import own_rows
+from tfflows.vae.hierarchy import HierarchicalPrior, gaussian_kl
 from tfflows.vae.terms import Terms
+
+tfd = tfp.distributions
 
 
 class VAEPasses:
@@ -43,6 +47,23 @@ class VAEPasses:
         closed = type(self.prior) is Normal
         return self.posterior.kl_per_dimension(parameters) if closed else None
 
+    def kl_of_levels(self, z, parameters, training=False):
+        """What has the same as its mean over draws of z, of a hierarchical prior.
+
+        It is the divergence given the levels above, and from the bottom up, where levels below are
+        given, the difference of log-densities. `None` for other priors, and for posteriors that are
+        no products of Gaussians of single dimensions.
+        """
+        if not isinstance(self.prior, HierarchicalPrior):
+            return None
+        found = self.posterior.conditionals(z, parameters, training)
+        expected = self.prior.conditionals(z, training)
+        if found is None:
+            return None
+        if self.posterior.is_from_above:
+            return gaussian_kl(*found, *expected)
+        return tfd.Normal(*found).log_prob(z) - tfd.Normal(*expected).log_prob(z)
+
     def terms(self, x, seed, num_samples: int = 1, training: bool = False) -> Terms:
         """What all bounds on log p(x) are made of, for draws of z; see `tfflows.vae.terms.Terms`.
 
@@ -63,18 +84,19 @@ class VAEPasses:
             return tf.reshape(tf.cast(value, self.compute_dtype), [num_samples, -1])
 
         parameters = self.posterior_parameters(x, call.training)
-        z, log_q = self.posterior.from_noise(
-            tf.reshape(tf.transpose(noise, [1, 0, 2]), [-1, self.latent_dim]),
-            _repeated(parameters, num_samples),
-            call,
-        )
+        repeated = _repeated(parameters, num_samples)
+        noise = tf.reshape(tf.transpose(noise, [1, 0, 2]), [-1, self.latent_dim])
+        z, log_q = self.posterior.from_noise(noise, repeated, call)
+        kl = self.kl_of_levels(z, repeated, call.training)
+        if kl is not None:
+            kl = tf.reduce_mean(tf.reshape(kl, [num_samples, -1, self.latent_dim]), 0)
         outputs = self.decoder_outputs(z, call.training)
         distribution = self.observation.distribution(outputs, self.event_shape)
         return Terms(
             log_likelihood=of_draws(distribution.log_prob(_repeated(x, num_samples))),
             log_prior=of_draws(self.prior.log_prob(z, call)),
             log_posterior=of_draws(log_q),
-            kl_per_dimension=self.kl_per_dimension(parameters),
+            kl_per_dimension=self.kl_per_dimension(parameters) if kl is None else kl,
             parameters=parameters,
             latents=tf.reshape(z, [num_samples, -1, self.latent_dim]),
         )

@@ -23,6 +23,9 @@ class Posterior:
     with Keras, see `DiagonalGaussian`.
     """
 
+    # Whether its `conditionals` are given levels above alone, as those of the prior are.
+    is_from_above = True
+
     def num_parameters(self, latent_dim: int) -> int:
         """Numbers that the encoder returns for one x."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it needs.")
@@ -44,6 +47,21 @@ class Posterior:
     def distribution(self, parameters) -> tfd.Distribution:
         """q(z|x) as one of TFP's distributions, of batch shape `[batch]`."""
         raise NotImplementedError(f"{type(self).__name__} is no distribution of TFP's.")
+
+    def attach(self, prior):
+        """Learn of the prior of the autoencoder, before anything is drawn.
+
+        Raises:
+            ValueError: for one that this posterior is not made for.
+        """
+
+    def conditionals(self, z, parameters, training: bool = False):
+        """Mean and scale of each dimension of z given x and other levels, `[batch, latent_dim]`.
+
+        `None` where q(z|x) is no product of Gaussians of single dimensions, see
+        `tfflows.vae.HierarchicalPrior`.
+        """
+        return None
 
     def kl_per_dimension(self, parameters):
         """KL(q(z|x) || N(0, 1)) as a sum over dimensions, `[batch, latent_dim]`.
@@ -93,6 +111,9 @@ class DiagonalGaussian(Posterior, Settings):
     def kl_per_dimension(self, parameters):
         mean, scale = self._mean_and_scale(parameters)
         return (mean**2 + scale**2 - 1) / 2 - tf.math.log(scale)
+
+    def conditionals(self, z, parameters, training=False):
+        return self._mean_and_scale(parameters)
 
     def _mean_and_scale(self, parameters):
         mean, h = tf.split(parameters, 2, -1)

@@ -16,8 +16,9 @@ class Terms:
         log_likelihood: log p(x|z), `[k, batch]`.
         log_prior: log p(z), `[k, batch]`.
         log_posterior: log q(z|x), `[k, batch]`.
-        kl_per_dimension: KL(q(z|x) || p(z)) as a sum over dimensions, `[batch, latent_dim]`, or
-            `None` where it has no closed form.
+        kl_per_dimension: KL(q(z|x) || p(z)) as a sum over dimensions, `[batch, latent_dim]`, of a
+            hierarchical prior that given the draws of levels, as a mean over them; `None` where it
+            has no closed form.
         parameters: of q(z|x), as the encoder returned them, `[batch, n]`.
         latents: z, `[k, batch, latent_dim]`.
     """
