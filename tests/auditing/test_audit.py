@@ -145,10 +145,7 @@ def test_nothing_is_found_in_a_flow(name):
 
 
 # One of each kind: an audit takes seconds, and the property tests have all.
-KINDS = (
-    *("actnorm", "affine_context", "affine_image", "autoregressive_spline", "continuous"),
-    *("conv1x1_lu", "logit", "planar", "residual", "reverse", "stack_context", "standardize"),
-)
+KINDS = ("actnorm", "affine_context", "continuous", "logit", "planar", "residual", "stack_context")
 
 
 @pytest.mark.slow
@@ -156,7 +153,7 @@ KINDS = (
 def test_nothing_is_found_in_our_layers(name):
     case = LAYERS[name]
     layer = case.build("float64")
-    z, context = case.draw("z", layer, 4)
+    z, context = case.draw("z", layer, 2)
     view = tfflows.bijectors.LayerBijector(layer, context=None if context is None else context[:1])
     report = audit(view, z, rtol=case.error)
     assert report.ok, report

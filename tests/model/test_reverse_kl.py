@@ -78,9 +78,8 @@ def test_a_banana_is_found_and_its_constant():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["u1", "u2", "u3", "u4"])
-def test_constants_of_two_dimensional_targets(name):
-    target = TARGETS[name]
+def test_the_constant_of_two_moons():
+    target = TARGETS["u1"]  # of the others, see benchmarks/posteriors.md
     keras.utils.set_random_seed(0)
     flow = tfflows.NSF((2,), num_layers=4, hidden=(64, 64), bound=6.0)
     for path_gradient, rate, annealing in ((False, 2e-3, 3), (True, 2e-4, 0)):
