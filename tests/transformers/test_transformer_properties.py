@@ -108,9 +108,11 @@ CASES = {
 DIRECTIONS = ["forward", "inverse"]
 SHAPE = (4, 2)
 
-# Variants, and what takes XLA seconds to compile.
-SLOW = [name for name in CASES if " of " in name]
-SLOW += [
+# Other settings of the same maps, for round trips and log-dets alone.
+VARIANTS = [name for name in CASES if " of " in name]
+# What takes seconds to trace.
+SLOW = [
+    *VARIANTS,
     "BernsteinPolynomial",
     "CircularSpline",
     "CubicSpline",
@@ -118,9 +120,12 @@ SLOW += [
     "LinearSpline",
     "LogisticMixture",
     "MonotonicMLP",
+    "QuadraticSpline",
+    "SumOfSquares",
 ]
-SLOW += ["QuadraticSpline", "SumOfSquares"]
-every_case = pytest.mark.parametrize("name", cases_of(CASES, SLOW))
+every_setting = pytest.mark.parametrize("name", cases_of(CASES, SLOW))
+KINDS = [name for name in CASES if name not in VARIANTS]
+every_case = pytest.mark.parametrize("name", cases_of(KINDS, SLOW))
 both_directions = pytest.mark.parametrize("direction", DIRECTIONS)
 examples = settings(max_examples=15, derandomize=True, deadline=None, database=None)
 
@@ -244,7 +249,7 @@ def test_finite_and_of_the_right_shape_dtype_and_support(name, direction, data):
         assert np.all(is_inside(measured.result))
 
 
-@every_case
+@every_setting
 @both_directions
 @given(data=st.data())
 @examples
@@ -258,7 +263,7 @@ def test_round_trip(name, direction, data):
         assert_within(back.log_det, -there.log_det, there.log_det_tolerance())
 
 
-@every_case
+@every_setting
 @both_directions
 @given(data=st.data())
 @examples
@@ -290,11 +295,10 @@ def test_eager_graph_and_xla_agree(name, direction, data):
     transformer = CASES[name].transformer
     for value, parameters in draw(data, name, direction):
         measured = measure(name, direction, value, parameters)
-        for run in (
-            getattr(transformer, direction),
-            compiled(transformer, direction, False),
-            compiled(transformer, direction, True),
-        ):
+        runs = [getattr(transformer, direction), compiled(transformer, direction, False)]
+        if value.dtype == tf.float32:  # for one dtype XLA may take half a minute
+            runs.append(compiled(transformer, direction, True))
+        for run in runs:
             result, log_det = run(value, parameters)
             assert_within(result, measured.result, measured.result_tolerance())
             assert_within(log_det, measured.log_det, measured.log_det_tolerance())
