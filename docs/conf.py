@@ -97,9 +97,13 @@ def first_line(thing):
 def page(package, name, thing):
     """The page of a class or a function."""
     title = f"{package}.{name}"
-    kind = "autoclass" if inspect.isclass(thing) else "autofunction"
-    members = "   :members:\n" if kind == "autoclass" else ""
-    return f"{title}\n{'=' * len(title)}\n\n.. {kind}:: {title}\n{members}"
+    if inspect.isfunction(thing):
+        return f"{title}\n{'=' * len(title)}\n\n.. autofunction:: {title}\n"
+    # Keras hides the constructor's arguments from Sphinx.
+    found = inspect.signature(thing.__init__)
+    arguments = [p.replace(annotation=inspect.Parameter.empty) for p in found.parameters.values()]
+    signature = inspect.Signature(arguments[1:])
+    return f"{title}\n{'=' * len(title)}\n\n.. autoclass:: {title}{signature}\n   :members:\n"
 
 
 def write_pages(app):
@@ -134,18 +138,18 @@ CODE = re.compile(r"(`[^`]*`)")
 
 def as_rst(app, what, name, thing, options, lines):
     """Docstrings as reStructuredText: their formulas are indented, and all but `code` is plain."""
-    result, block, section = [], False, False
-    for line in escaped(lines):
+    result, block, section = [], False, None
+    for plain, line in zip(lines, escaped(lines), strict=True):
         indented = line.startswith("    ")
         if SECTION.match(line):
-            section = True
+            section = line
         elif line and not indented:
-            section = block = False
+            section, block = None, False
         starts = indented and not section and not block and result and not result[-1]
         if starts and not BULLET.match(paragraph(result)):
             result += ["::", ""]
             block = True
-        result.append(line.replace("\\", "") if block else line)
+        result.append(plain if block or section == "Example:" else line)
     lines[:] = result
 
 
@@ -155,7 +159,8 @@ def escaped(lines):
     parts[::2] = [re.sub(r"([*|_])", r"\\\1", part) for part in parts[::2]]
     # What follows on code directly, as an s does.
     parts[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in parts[2::2]]
-    return "".join(parts).split("\n")
+    # A single letter and a full stop would begin a list.
+    return re.sub(r": ([A-Za-z])\.$", r": \\\1.", "".join(parts), flags=re.MULTILINE).split("\n")
 
 
 def paragraph(lines):
