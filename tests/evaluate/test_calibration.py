@@ -1,11 +1,13 @@
 """Ranks and coverage of conditional flows, against posteriors that are known."""
 
+import keras
 import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
 
 import tfflows
+from tfflows.data.simulators import SIMULATORS
 from tfflows.evaluate import Calibration, calibration
 
 
@@ -91,3 +93,21 @@ def test_bad_input_raises():
     pixels = tfflows.NICE((2, 2, 1), num_couplings=2, hidden=(4,), num_bits=4, num_classes=2)
     with pytest.raises(ValueError, match="is a flow of pixels"):
         calibration(pixels, np.zeros([3, 2, 2, 1], int), np.zeros([3], int))
+
+
+@pytest.mark.slow
+def test_a_trained_posterior_is_covered():
+    keras.utils.set_random_seed(0)
+    simulator = SIMULATORS["gaussian_linear"]
+    parameters, observations = simulator.draw(50_000, seed=0)
+    flow = tfflows.MAF((10,), num_layers=2, hidden=(64,), context_dim=10)
+    flow.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, 2000)))
+    flow.fit(parameters, observations, batch_size=250, epochs=10, verbose=0)
+    parameters, observations = simulator.draw(1000, seed=1)
+    result = calibration(flow, parameters, observations)
+    for level in (0.5, 0.75, 0.9, 0.95):
+        # The flow is close to the posterior, and no more.
+        assert abs(result.density_coverage(level) - level) < result.band() + 0.03
+        assert np.all(np.abs(result.coverage(level) - level) < result.band() + 0.03)
+    exact = simulator.posterior_log_prob(parameters, observations)
+    assert np.mean(exact - flow.log_prob(parameters, observations)) < 0.15
