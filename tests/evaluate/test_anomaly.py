@@ -76,6 +76,11 @@ def test_what_is_outside_of_the_support_is_the_most_unusual():
     assert detector.p_values(scores)[1] == 0.01
 
 
+def test_minus_infinity_is_no_number_that_is_only_large():
+    x = np.full([1, 2], 1e30, "float32")  # whose square overflows
+    assert AnomalyDetector(normal(), draws(9, 0)).scores(x)[0] == np.inf
+
+
 def test_images_are_dequantised_by_the_seed():
     flow = tfflows.NICE((2, 2, 1), num_couplings=2, hidden=(4,), num_bits=4)
     x = np.random.default_rng(0).integers(16, size=(20, 2, 2, 1))

@@ -80,6 +80,10 @@ def test_draws_and_densities_of_the_prior_agree():
     expected = scipy.stats.norm.logpdf(z, mean, scale).sum(-1)
     np.testing.assert_allclose(prior.log_prob(z, CALL), expected)
     np.testing.assert_allclose(prior.distribution.log_prob(z), expected)
+    drawn = prior.distribution.sample(50_000, seed=[1, 2])
+    mean, scale = prior.conditionals(drawn)
+    noise = ((drawn - mean) / scale).numpy()
+    np.testing.assert_allclose(np.cov(noise.T), np.eye(6), atol=0.03)
 
 
 def test_the_prior_integrates_to_one():

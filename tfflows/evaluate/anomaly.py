@@ -6,7 +6,6 @@ import dataclasses
 import math
 
 import numpy as np
-import scipy.stats
 import tensorflow as tf
 
 from tfflows.flow import Flow
@@ -138,8 +137,10 @@ class AnomalyDetector:
                 f"A rate of false alarms is between 0 and 1, and {n} reference examples tell those "
                 f"from {1 / (n + 1):.2g} on, but found {rate}."
             )
+        from scipy.stats import beta  # which takes half a second to import
+
         rank = math.floor(rate * (n + 1))
-        low, high = scipy.stats.beta.interval(0.95, rank, n + 1 - rank)
+        low, high = beta.interval(0.95, rank, n + 1 - rank)
         return Threshold(float(self.reference[n - rank]), rate, (float(low), float(high)))
 
     def _scores(self, x, context, seed):
@@ -162,7 +163,8 @@ def _log_prob_of(flow):
         x, log_q = flow.continuous(x, seed)
         context = flow.layer_context(context, x)
         values = graph(x, context, seed) - log_q
-        return np.nan_to_num(values.numpy().astype("float64"), nan=-math.inf, posinf=math.inf)
+        values = values.numpy().astype("float64")
+        return np.where(np.isnan(values), -math.inf, values)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def graph(x, context, seed):

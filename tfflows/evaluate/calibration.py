@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import scipy.stats
 import tensorflow as tf
 
 from tfflows.flow import Flow
@@ -40,7 +39,9 @@ class Calibration:
 
         It is the quantile of the Kolmogorov-Smirnov statistic of n numbers.
         """
-        return float(scipy.stats.kstwo.ppf(confidence, len(self.ranks)))
+        from scipy.stats import kstwo  # which takes half a second to import
+
+        return float(kstwo.ppf(confidence, len(self.ranks)))
 
     @property
     def p_values(self) -> np.ndarray:
@@ -49,8 +50,10 @@ class Calibration:
         By the Kolmogorov-Smirnov test. Small values say that the flow is not calibrated; of
         several, the smallest counts as many times as there are.
         """
+        from scipy.stats import kstest
+
         columns = [*self.ranks.T, self.density_ranks]
-        tests = [scipy.stats.kstest(self._positions(ranks), "uniform") for ranks in columns]
+        tests = [kstest(self._positions(ranks), "uniform") for ranks in columns]
         return np.array([test.pvalue for test in tests])
 
     def _positions(self, ranks):

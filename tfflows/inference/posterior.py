@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from random import getrandbits
 
 import keras
 import numpy as np
@@ -137,7 +138,7 @@ def fit_posterior(
             f"{flow.name} have shape {flow.event_shape}; make it with event_shape ({target.size},)."
         )
     if flow.needs_adapt:
-        u = target.prior_sample(_PRIOR_SAMPLES, seed=np.random.randint(2**31)).numpy()
+        u = target.prior_sample(_PRIOR_SAMPLES, seed=getrandbits(31)).numpy()
         flow.adapt(u[np.all(np.isfinite(u), axis=1)])
     if optimizer is None:
         rate = keras.optimizers.schedules.CosineDecay(5e-3, epochs * steps_per_epoch)

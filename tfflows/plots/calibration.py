@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfflows.evaluate.calibration import Calibration
 from tfflows.plots.files import save
+
+if TYPE_CHECKING:
+    from tfflows.evaluate import Calibration
 
 
 def figure_of_calibration(calibration: Calibration) -> Figure:

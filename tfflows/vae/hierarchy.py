@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 from tfflows.distributions.bases import Base
 from tfflows.layers.base import Untracked
 from tfflows.networks import MLP
+from tfflows.random.noise import BatchNoise
 from tfflows.vae.posteriors import Posterior, positive, standard_normal_log_prob
 
 tfd = tfp.distributions
@@ -155,11 +156,19 @@ class _Hierarchical(tfd.Distribution):
         return tf.reshape(log_prob, tf.shape(z)[:-1])
 
     def _sample_n(self, n, seed=None):
-        raise NotImplementedError("A HierarchicalPrior draws by `draw`, or vae.sample_latents(n).")
+        seed = tfp.random.sanitize_seed(seed)
+        return self._prior.value.draw(BatchNoise(n, seed, self._prior.value.compute_dtype))
+
+
+class _GaussianLevels(Posterior, keras.layers.Layer):
+    """A posterior whose density is that of its `conditionals`."""
+
+    def log_prob(self, z, parameters, call):
+        return _log_prob(z, *self.conditionals(z, parameters, call.training))
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class TopDown(Posterior, keras.layers.Layer):
+class TopDown(_GaussianLevels):
     """Posterior of a `HierarchicalPrior` from the top down, as a ladder.
 
         q(z_l | x, z_<l) = N(m, s^2),  1 / s^2 = 1 / a^2 + 1 / b^2,  m / s^2 = c / a^2 + d / b^2
@@ -202,9 +211,6 @@ class TopDown(Posterior, keras.layers.Layer):
         log_det = tf.reduce_sum(tf.math.log(tf.concat(scales, -1)), -1)
         return z, standard_normal_log_prob(noise) - log_det
 
-    def log_prob(self, z, parameters, call):
-        return _log_prob(z, *self.conditionals(z, parameters, call.training))
-
     def conditionals(self, z, parameters, training=False):
         dims = self._prior.value.level_dims
         return _side_by_side(
@@ -224,7 +230,7 @@ class TopDown(Posterior, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class BottomUp(_Levels, Posterior, keras.layers.Layer):
+class BottomUp(_Levels, _GaussianLevels):
     """Posterior of a `HierarchicalPrior` from the bottom up.
 
         q(z|x) = q(z_L|x) prod_l N(z_l; m_l(z_>l), s_l(z_>l)^2)
@@ -282,9 +288,6 @@ class BottomUp(_Levels, Posterior, keras.layers.Layer):
             scales.append(scale)
         log_det = tf.reduce_sum(tf.math.log(tf.concat(scales, -1)), -1)
         return z, standard_normal_log_prob(noise) - log_det
-
-    def log_prob(self, z, parameters, call):
-        return _log_prob(z, *self.conditionals(z, parameters, call.training))
 
     def conditionals(self, z, parameters, training=False):
         mean, h = tf.split(parameters, 2, -1)
