@@ -40,9 +40,11 @@ def test_images_of_a_folder(tmp_path):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("x.csv", "a,b\n1,2\n3,x\n", "'3,x' in row 3: expected 2 finite numbers"),
-        ("x.csv", "1,2\n3\n", "'3' in row 2: expected 2 finite numbers"),
-        ("x.csv", "1,2\n3,nan\n", "'3,nan' in row 2"),
+        ("x.csv", "a,b\n1,2\n3,x\n", "'x' in row 3, column 'b': expected a finite number"),
+        ("x.csv", "1,2\n3\n", "1 values in row 2: expected 2"),
+        ("x.csv", "1,2\n3,nan\n", "'nan' in row 2, column 2"),
+        ("x.csv", "1,2\n\n3,x\n", "'x' in row 3, column 2"),
+        ("x.csv", "1,2,3\n", r"has 3 columns, but the events have shape \(2,\)"),
         ("x.txt", "1,2\n", "neither a .csv or .npy file nor a folder"),
         ("x.npy", "1,2\n", "expected an array of NumPy"),
     ],

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfflows.data.table_files import fault_of, is_text
+
 
 def batches_of(path, event_shape: Sequence[int], size: int, start: int = 0) -> Iterator[np.ndarray]:
     """Batches of the rows of a `.csv` or `.npy` file, or of the images of a folder.
@@ -63,9 +65,12 @@ def _rows(path, event_shape, size, start):
             f"The rows of {path} are vectors, but the events have shape {event_shape}."
         )
     with open(path, encoding="utf-8-sig", newline="") as lines:
-        header = lines.readline()
-        has_names = not _numbers(header)
-        if not has_names:
+        first = next(csv.reader(lines), [])
+        if len(first) != event_shape[0]:
+            raise ValueError(
+                f"{path} has {len(first)} columns, but the events have shape {event_shape}."
+            )
+        if not any(map(is_text, first)):
             lines.seek(0)
         seen = 0
         while batch := _take(lines, size):
@@ -76,7 +81,7 @@ def _rows(path, event_shape, size, start):
             except ValueError:
                 rows = np.zeros([0, 0])
             if rows.shape != (len(batch), *event_shape) or not np.isfinite(rows).all():
-                raise ValueError(_fault(path, batch, event_shape[0], seen + 1 + has_names))
+                raise ValueError(fault_of(path) or f"{path} cannot be read as a CSV file.")
             seen += len(rows)
             if seen > start:
                 yield rows[max(0, start - seen + len(rows)) :]
@@ -91,26 +96,6 @@ def _take(lines, size):
         if len(taken) == size:
             break
     return taken
-
-
-def _numbers(line):
-    """The numbers of a line, or nothing where one of its cells is no number."""
-    try:
-        return [float(cell) for cell in next(csv.reader([line]), [])]
-    except ValueError:
-        return []
-
-
-def _fault(path, batch, columns, first):
-    """What is wrong with the first bad line of a batch, counted as spreadsheets do."""
-    for number, line in enumerate(batch, first):
-        found = _numbers(line)
-        if len(found) != columns or not np.isfinite(found).all():
-            return (
-                f"{path} has {line.strip()[:60]!r} in row {number}: expected {columns} finite "
-                "numbers with commas between them."
-            )
-    return f"{path} cannot be read as rows of {columns} numbers."
 
 
 def _images(path, event_shape, size, start):

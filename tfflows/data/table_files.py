@@ -62,14 +62,14 @@ def _read_csv(path: Path) -> tuple[list[str] | None, np.ndarray]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as lines:
             first = next(csv.reader(lines), [])
-            names = [name.strip() for name in first] if any(map(_is_text, first)) else None
+            names = [name.strip() for name in first] if any(map(is_text, first)) else None
             if names is None:
                 lines.seek(0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of no rows, which is an error here
                 x = np.loadtxt(lines, delimiter=",", quotechar='"', comments=None, ndmin=2)
     except (ValueError, csv.Error) as error:
-        raise ValueError(_fault_of(path) or _unreadable(path, error)) from error
+        raise ValueError(fault_of(path) or _unreadable(path, error)) from error
     if names is not None and "" in names:
         raise ValueError(
             f"File {str(path)!r} has no name for column {names.index('') + 1} in its header: "
@@ -78,11 +78,11 @@ def _read_csv(path: Path) -> tuple[list[str] | None, np.ndarray]:
         )
     expected = len(first) if x.size else 0
     if x.shape[1] != expected or not np.isfinite(x).all():
-        raise ValueError(_fault_of(path))
+        raise ValueError(fault_of(path))
     return names, x
 
 
-def _fault_of(path: Path) -> str | None:
+def fault_of(path: Path) -> str | None:
     """What is wrong with the first row that is not one of numbers, counted as spreadsheets do."""
     expected = names = None
     try:
@@ -92,7 +92,7 @@ def _fault_of(path: Path) -> str | None:
                     continue
                 if expected is None:
                     expected = len(row)
-                    if any(map(_is_text, row)):
+                    if any(map(is_text, row)):
                         names = [name.strip() for name in row]
                         continue
                 if len(row) != expected:
@@ -101,7 +101,7 @@ def _fault_of(path: Path) -> str | None:
                         f"{expected}, as in its first row."
                     )
                 for i, text in enumerate(row):
-                    if _is_text(text) or not text.strip() or not math.isfinite(float(text)):
+                    if is_text(text) or not text.strip() or not math.isfinite(float(text)):
                         found = f"{text.strip()[:40]!r}" if text.strip() else "no value"
                         column = repr(names[i]) if names else i + 1
                         return (
@@ -113,7 +113,7 @@ def _fault_of(path: Path) -> str | None:
     return f"File {str(path)!r} has no rows of numbers: expected at least 10."
 
 
-def _is_text(cell: str) -> bool:
+def is_text(cell: str) -> bool:
     """Whether a cell has something else than a number in it."""
     try:
         float(cell.strip() or 0)
