@@ -138,3 +138,11 @@ def machine(facts, threads):
         f"{cpu_info('model name') or platform.processor()}, {os.cpu_count()} CPUs, "
         f"{threads} threads each."
     )
+
+
+def here(*versions):
+    """Versions of what ran in this process, and the machine, in one line."""
+    return (
+        f"{', '.join(versions)}, Python {platform.python_version()}. "
+        f"{cpu_info('model name') or platform.processor()}, {os.cpu_count()} CPUs."
+    )

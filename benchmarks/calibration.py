@@ -5,7 +5,6 @@ python benchmarks/calibration.py [NAME ...] [--output benchmarks/calibration.md]
 
 import argparse
 import os
-import platform
 import time
 from pathlib import Path
 
@@ -116,10 +115,7 @@ def main():
         coverages=_harness.table(["", *map(str, LEVELS)], coverages),
         band=result.band(),
         settings=SETTINGS,
-        machine=(
-            f"TensorFlow {tf.__version__}, Python {platform.python_version()}. "
-            f"{_harness.cpu_info('model name')}, {os.cpu_count()} CPUs."
-        ),
+        machine=_harness.here(f"TensorFlow {tf.__version__}"),
     )
     if args.output:
         args.output.write_text(text)

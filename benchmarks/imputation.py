@@ -5,7 +5,6 @@ python benchmarks/imputation.py [NAME ...] [--output benchmarks/imputation.md]
 
 import argparse
 import os
-import platform
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -122,10 +121,8 @@ def main():
         samples=SAMPLES,
         steps=f"{STEPS:,}",
         neighbours=NEIGHBOURS,
-        machine=(
-            f"TensorFlow {tf.__version__}, scikit-learn {sklearn.__version__}, Python "
-            f"{platform.python_version()}. {_harness.cpu_info('model name')}, {os.cpu_count()} "
-            "CPUs."
+        machine=_harness.here(
+            f"TensorFlow {tf.__version__}", f"scikit-learn {sklearn.__version__}"
         ),
     )
     if args.output:

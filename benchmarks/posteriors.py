@@ -5,7 +5,6 @@ python benchmarks/posteriors.py [NAME ...] [--output benchmarks/posteriors.md]
 
 import argparse
 import os
-import platform
 import time
 from pathlib import Path
 
@@ -244,11 +243,7 @@ def main():
             ["", "constant", "log evidence", "effective sample size", "Pareto k", "seconds"],
             target_rows,
         ),
-        machine=(
-            f"TensorFlow {tf.__version__}, TFP {tfp.__version__}, Python "
-            f"{platform.python_version()}. {_harness.cpu_info('model name')}, {os.cpu_count()} "
-            "CPUs."
-        ),
+        machine=_harness.here(f"TensorFlow {tf.__version__}", f"TFP {tfp.__version__}"),
     )
     if args.output:
         args.output.write_text(text)
