@@ -168,3 +168,15 @@ def test_other_bad_input_raises():
     posterior = fitted(joint, epochs=1, steps_per_epoch=1)
     with pytest.raises(ValueError, match="at least 4 results, .* found 1000, 2 and 8"):
         posterior.sample_chains(num_burnin_steps=2)
+
+
+def test_the_density_of_the_vector_has_the_jacobian_of_its_map():
+    joint = tfd.JointDistributionSequential([tfd.Gamma(3.0, 2.0), tfd.Beta(2.0, 3.0)])
+    target = Unconstrained(joint)
+    u = tf.constant([[0.3, -0.5], [-1.0, 1.2]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(u)
+        parts = target.bijector.forward(u)
+    slopes = [tape.gradient(part, u)[:, i] for i, part in enumerate(parts)]
+    expected = joint.log_prob(parts) + tf.math.log(slopes[0]) + tf.math.log(slopes[1])
+    np.testing.assert_allclose(target.log_prob(u), expected, rtol=1e-5)
