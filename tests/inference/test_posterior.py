@@ -49,7 +49,7 @@ def fitted(joint, **settings):
 @pytest.mark.slow
 def test_regression_has_its_closed_form():
     mean, covariance, log_evidence = exact_regression()
-    posterior = fitted(regression.experimental_pin(outputs=OUTPUTS), epochs=15)
+    posterior = fitted(regression.experimental_pin(outputs=OUTPUTS))
     samples = posterior.importance_samples(20_000)
     assert abs(samples.log_evidence - log_evidence) < max(3 * samples.standard_error, 1e-4)
     assert samples.pareto_k < 0.7
@@ -61,7 +61,7 @@ def test_regression_has_its_closed_form():
     np.testing.assert_allclose(np.mean(draws.weights, axis=0), mean, atol=0.02)
     np.testing.assert_allclose(np.cov(draws.weights.numpy().T), covariance, atol=0.01)
 
-    chains = posterior.sample_chains(200, num_burnin_steps=200, num_chains=4)
+    chains = posterior.sample_chains(100, num_burnin_steps=100, num_chains=4)
     (found,), (errors,) = chains.mean()
     assert np.all(np.abs(found - mean) < 4 * errors)
     assert np.max(chains.r_hat.weights) < 1.05
@@ -103,7 +103,7 @@ def test_parts_are_one_vector_and_back(kind):
 
 @pytest.mark.slow
 def test_a_prior_integrates_to_one():
-    posterior = fitted(mixed_parts("named"), epochs=15, flow=tfflows.RealNVP)
+    posterior = fitted(mixed_parts("named"), flow=tfflows.RealNVP)
     samples = posterior.importance_samples(20_000)
     assert samples.pareto_k < 0.7
     assert abs(samples.log_evidence) < max(3 * samples.standard_error, 1e-3)

@@ -8,6 +8,8 @@ from cases import LAYERS, SAME_GRAPHS, cases_of, randomize
 import tfflows
 from tfflows.layers import ContinuousLayer, ResidualBlock, Roulette, Truncated
 from tfflows.layers.second_order import once_differentiable
+from tfflows.networks import TimeDependentMLP
+from tfflows.ode import RungeKutta4
 
 # Whose gradients come from an equation of their own, in which direction.
 REFUSED = {
@@ -127,8 +129,9 @@ def test_estimated_log_dets_have_first_derivatives_only(evaluation):
 
 @pytest.mark.slow
 def test_graphs_refuse_what_is_used():
-    layer = LAYERS["continuous"].build()
-    x = tf.ones([2, *layer.event_shape])
+    network = TimeDependentMLP(2, hidden=(3,))
+    layer = ContinuousLayer(network, (0.0, 1.0), solver=RungeKutta4(1))
+    x = tf.ones([2, 2])
     function = summed(layer.inverse_and_log_det)
     # A tape that only sees a gradient asks for none.
     with tf.GradientTape() as tape:

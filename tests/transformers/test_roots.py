@@ -67,3 +67,20 @@ def test_first_and_second_derivatives_are_those_of_the_inverse():
     np.testing.assert_allclose(first, [1 / y, -1 / a], rtol=1e-13)
     np.testing.assert_allclose(outer.gradient(first[0], y), -1 / y**2, rtol=1e-12)
     np.testing.assert_allclose(outer.gradient(first[1], a), 1 / a**2, rtol=1e-12)
+
+
+def test_the_search_is_that_of_the_frozen_function():
+    calls, ends = [], tf.fill([1], tf.constant(9.0, "float64"))
+
+    def function(u):
+        calls.append(u)
+        return tf.exp(u), u
+
+    frozen = FUNCTIONS["cube"][0]
+    # The root of the frozen function, and two of Newton's steps towards that of the other.
+    u = increasing_root(function, tf.constant([10.0], "float64"), -ends, ends, frozen)
+    expected = 2.0
+    for _ in range(2):
+        expected += (10 - np.exp(expected)) / np.exp(expected)
+    np.testing.assert_allclose(u, expected, rtol=1e-12)
+    assert len(calls) == 2

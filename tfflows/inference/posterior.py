@@ -105,7 +105,8 @@ def fit_posterior(
         joint: a `tfd.JointDistribution` with its data pinned, `joint.experimental_pin(name=data)`.
         flow: the flow, or a function that makes one of the event shape `(size,)` and a keyword
             `dtype`, such as `tfflows.RealNVP`: one without a context. An `IAF` draws in one pass.
-        optimizer: `None` for Adam from 5e-3 down to 0 along half a cosine.
+        optimizer: `None` for Adam, up to 5e-3 in a tenth of the steps, then down to 0 along half a
+            cosine.
         epochs, steps_per_epoch, batch_size, kwargs: as for `tfflows.Flow.fit_to`, which has
             `annealing_epochs` for posteriors of several modes.
 
@@ -141,7 +142,12 @@ def fit_posterior(
         u = target.prior_sample(_PRIOR_SAMPLES, seed=getrandbits(31)).numpy()
         flow.adapt(u[np.all(np.isfinite(u), axis=1)])
     if optimizer is None:
-        rate = keras.optimizers.schedules.CosineDecay(5e-3, epochs * steps_per_epoch)
+        # Without a warm-up Adam's first steps throw some draws to where float32 ends.
+        steps = epochs * steps_per_epoch
+        warmup = steps // 10
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, steps - warmup, warmup_target=5e-3, warmup_steps=warmup
+        )
         optimizer = keras.optimizers.Adam(rate, clipnorm=10.0)
     flow.compile(optimizer)
     settings = {"epochs": epochs, "steps_per_epoch": steps_per_epoch, "batch_size": batch_size}

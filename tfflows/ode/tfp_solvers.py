@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -40,7 +41,7 @@ class FixedRungeKutta4(tfp.math.ode.Solver):
         self._on_solve = on_solve
 
     def _solve(self, ode_fn, initial_time, initial_state, solution_times, **_):
-        state = tf.nest.map_structure(tf.convert_to_tensor, initial_state)
+        ode_fn, state = _frozen(ode_fn, initial_state)
         dtype = tf.nest.flatten(state)[0].dtype
         start = tf.cast(initial_time, dtype)
         times = tf.cast(solution_times, dtype)
@@ -79,6 +80,16 @@ class FixedRungeKutta4(tfp.math.ode.Solver):
         return ()
 
 
+def _frozen(ode_fn, initial_state):
+    """The equation, as TFP's `solve` hands it on, and its start, behind `tf.stop_gradient`.
+
+    The gradient of a solve is that of its adjoint equation. A tape would still trace the derivative
+    of the solver's loop, which takes longer than all else.
+    """
+    constants, state = tf.nest.map_structure(tf.stop_gradient, (ode_fn.keywords, initial_state))
+    return functools.partial(ode_fn.func, **constants), state
+
+
 def _rk4_step(ode_fn, t, h, y):
     def ahead(slope, size):
         return tf.nest.map_structure(lambda a, b: a + size * b, y, slope)
@@ -110,8 +121,9 @@ class CappedDormandPrince(tfp.math.ode.DormandPrince):
         self._max_evaluations = max_evaluations
         self._on_solve = on_solve
 
-    def _solve(self, *args, **kwargs):
-        results = super()._solve(*args, **kwargs)
+    def _solve(self, ode_fn, initial_time, initial_state, solution_times, **kwargs):
+        ode_fn, state = _frozen(ode_fn, initial_state)
+        results = super()._solve(ode_fn, initial_time, state, solution_times, **kwargs)
         # One at the start, which TFP does not count.
         count = 1 + results.diagnostics.num_ode_fn_evaluations
         if self._on_solve is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import numbers
 from collections.abc import Sequence
@@ -103,8 +104,10 @@ class DenseSigmoid(Transformer):
         # A layer's outputs are between the least and the largest of its sigmoids' arguments.
         for layer in reversed(layers):
             lower, upper = layer.least_input(lower), layer.largest_input(upper)
-        x = increasing_root(lambda x: _composed(layers, x), z, lower, upper)
-        return x, -_composed(layers, x)[1]
+        frozen = self._layers([tf.stop_gradient(p) for p in parameters], z.shape.rank)
+        function, search = (functools.partial(_composed, part) for part in (layers, frozen))
+        x = increasing_root(function, z, lower, upper, search)
+        return x, -function(x)[1]
 
 
 class _Layer:

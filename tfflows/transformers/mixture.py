@@ -82,7 +82,8 @@ class LogisticMixture(Transformer):
         # The quantile of the mixture is between those of its components.
         quantiles = mixture.means + z * tf.exp(mixture.log_scales)
         lower, upper = tf.reduce_min(quantiles, 0), tf.reduce_max(quantiles, 0)
-        x = increasing_root(mixture.logit, z, lower, upper)
+        frozen = _Mixture(self, [tf.stop_gradient(p) for p in parameters], z.shape.rank)
+        x = increasing_root(mixture.logit, z, lower, upper, frozen.logit)
         return x, -mixture.logit(x)[1]
 
 

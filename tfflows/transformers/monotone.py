@@ -37,10 +37,11 @@ class MonotoneFunction(Transformer):
 
     def _forward(self, z, *parameters):
         function = self._function(parameters, z.shape.rank)
+        frozen = self._function([tf.stop_gradient(p) for p in parameters], z.shape.rank)
         upper = tf.fill(tf.shape(z), tf.constant(self.bound, z.dtype))
         ends = [(end, *function(end), sign) for end, sign in ((upper, 1), (-upper, -1))]
         inner = tf.clip_by_value(z, *(tf.stop_gradient(at) for _, at, _, _ in reversed(ends)))
-        x = increasing_root(function, inner, -upper, upper)
+        x = increasing_root(function, inner, -upper, upper, frozen)
         value, log_slope = z, function(x)[1]
         # Roots beside an end are rounded, and have not quite its slope.
         for end, at, slope, sign in ends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 
@@ -235,10 +236,11 @@ class _Cubic(Bin):
         return tf.math.log(self.slope * slope)
 
     def root(self, x):
-        zeros = tf.zeros_like(x)
-        return increasing_root(
-            lambda u: (self.value(u), self.log_slope(u) + tf.math.log(self.width)),
-            x,
-            zeros,
-            zeros + 1,
-        )
+        zeros, frozen = tf.zeros_like(x), copy.copy(self)
+        for name, value in vars(self).items():
+            setattr(frozen, name, tf.nest.map_structure(tf.stop_gradient, value))
+        return increasing_root(self._scaled, x, zeros, zeros + 1, frozen._scaled)
+
+    def _scaled(self, u):
+        """x, and log dx/du."""
+        return self.value(u), self.log_slope(u) + tf.math.log(self.width)

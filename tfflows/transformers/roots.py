@@ -13,7 +13,11 @@ _MAX_ITERATIONS = {tf.float32: 100, tf.float64: 200}
 
 
 def increasing_root(
-    function: Callable, target: tf.Tensor, lower: tf.Tensor, upper: tf.Tensor
+    function: Callable,
+    target: tf.Tensor,
+    lower: tf.Tensor,
+    upper: tf.Tensor,
+    frozen: Callable | None = None,
 ) -> tf.Tensor:
     """u in [lower, upper] where an increasing function has the value `target`.
 
@@ -29,6 +33,8 @@ def increasing_root(
         target: of a floating dtype. Where it is not within the function's values at the ends, the
             nearer end is returned.
         lower, upper: of the target's shape and dtype.
+        frozen: the function of what it depends on behind `tf.stop_gradient`, for the search. It
+            spares a tape the derivatives of the loop, which are traced though nothing takes them.
 
     Example:
         >>> cube = lambda u: (u**3, tf.math.log(3 * u**2))
@@ -43,9 +49,10 @@ def increasing_root(
     """
     eps = np.finfo(target.dtype.as_numpy_dtype).eps
     goal, low, high = (tf.stop_gradient(value) for value in (target, lower, upper))
+    searched = frozen or function
 
     def step(u, low, high, last, _):
-        value, log_slope = function(u)
+        value, log_slope = searched(u)
         missing = goal - value
         low, high = tf.where(missing >= 0, u, low), tf.where(missing <= 0, u, high)
         move = missing * _inverse_slope(log_slope)
