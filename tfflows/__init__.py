@@ -6,6 +6,7 @@ import difflib
 import importlib
 from typing import TYPE_CHECKING
 
+from tfflows.checks.backend import require_named_backend
 from tfflows.model.registration import register_lazily
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ register_lazily()
 
 def __getattr__(name):
     # TensorFlow takes seconds to import; the command line's --help should not wait for it.
+    require_named_backend()
     if name in _MODULES:
         return importlib.import_module(f"tfflows.{name}")
     if name.startswith("_") and name != "__all__":

@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+import tfflows
 from tfflows.checks.backend import require_tensorflow
 
 
@@ -11,3 +12,9 @@ def test_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ImportError, match="Keras's backend is 'jax': set .* KERAS_BACKEND"):
         require_tensorflow()
+
+
+def test_it_is_refused_before_keras_imports_it(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(ImportError, match="Keras's backend is 'jax': set .* KERAS_BACKEND"):
+        _ = tfflows.RealNVP

@@ -40,8 +40,8 @@ def test_each_example_has_a_row(folder, tmp_path, capsys):
     assert [file.name for file in tmp_path.iterdir()] == ["scores.csv"]
 
 
-def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
-    run(folder, tmp_path / "whole.csv")
+def interrupted_run(folder, output, monkeypatch):
+    """What stays of a run that is interrupted after 20 rows."""
     scores, calls = AnomalyDetector.scores, []
 
     def interrupted(self, x, context=None):
@@ -51,8 +51,13 @@ def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
         return scores(self, x, context)
 
     monkeypatch.setattr(AnomalyDetector, "scores", interrupted)
-    assert run(folder, tmp_path / "scores.csv") == 130
+    assert run(folder, output) == 130
     monkeypatch.undo()
+
+
+def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
+    run(folder, tmp_path / "whole.csv")
+    interrupted_run(folder, tmp_path / "scores.csv", monkeypatch)
     with open(tmp_path / "unfinished.scores.csv", "a") as file:
         file.write("21,3.")  # half a row
     assert not (tmp_path / "scores.csv").exists()
@@ -61,6 +66,15 @@ def test_an_interrupted_run_goes_on(folder, tmp_path, monkeypatch, capsys):
     assert "Going on after row 20." in capsys.readouterr().out
     assert (tmp_path / "scores.csv").read_text() == (tmp_path / "whole.csv").read_text()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_another_file_of_the_same_name_starts_anew(folder, tmp_path, monkeypatch, capsys):
+    interrupted_run(folder, tmp_path / "scores.csv", monkeypatch)
+    examples = folder / "examples.csv"
+    examples.write_bytes(examples.read_bytes())
+    capsys.readouterr()
+    assert run(folder, tmp_path / "scores.csv") == 0
+    assert "Going on" not in capsys.readouterr().out
 
 
 def test_other_settings_start_anew(folder, tmp_path, capsys):
@@ -79,4 +93,6 @@ def test_bad_input_ends_in_a_sentence(folder, tmp_path, capsys):
     ):
         assert run(folder, tmp_path / "scores.csv", *options) == 1
         assert message in capsys.readouterr().err
+    assert main(["score", str(folder / "flow.keras"), "nowhere.csv"]) == 1
+    assert "There is no file nowhere.csv." in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -234,3 +234,9 @@ def test_what_never_was_a_spelling_is_an_error_of_one_sentence(name):
     with pytest.raises(ValueError, match=message) as error:
         action()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name, solver", [("rtol", "DormandPrince"), ("num_steps", "RungeKutta4")])
+def test_a_constructor_says_where_settings_of_solvers_are(name, solver):
+    with pytest.raises(TypeError, match=rf"found {name}=; give it solver=tfflows.ode.{solver}\("):
+        ContinuousLayer(TimeDependentMLP(2), **{name: 4})

@@ -29,6 +29,8 @@ def add_verb(command) -> None:
 
 def _score(arguments):
     output = output_of(arguments.output, "scores.csv")
+    if not Path(arguments.examples).exists():
+        raise FileNotFoundError(f"There is no file {arguments.examples}.")
     flow = flow_of(arguments.name)
     background = arguments.background and flow_of(arguments.background)
     from tfflows import data
@@ -75,7 +77,13 @@ class _Unfinished:
         self._path = output.with_name(f"unfinished.{output.name}")
         self._asked = self._path.with_name(f"{self._path.name}.json")
         settings = {key: value for key, value in vars(arguments).items() if key != "run"}
-        self._settings = {**settings, "reference": [float(value) for value in reference]}
+        # A file that was written again, or a folder with other files, is another one.
+        state = Path(arguments.examples).stat()
+        self._settings = {
+            **settings,
+            "examples_state": [state.st_size, state.st_mtime_ns],
+            "reference": [float(value) for value in reference],
+        }
         self.rows = self.alarms = 0
 
     def __enter__(self):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfflows.checks.settings import as_value, serialized
 from tfflows.checks.values import require_keras_layer
 from tfflows.layers.base import InvertibleLayer, Untracked, zero_log_det
-from tfflows.layers.old_spellings import with_solver, with_traces
+from tfflows.layers.old_spellings import refuse_solver_settings, with_solver, with_traces
 from tfflows.layers.passes import Pass
 from tfflows.layers.second_order import once_differentiable
 from tfflows.layers.solves import Solve
@@ -80,6 +80,7 @@ class ContinuousLayer(InvertibleLayer):
         seed: int = 0,
         **kwargs,
     ):
+        refuse_solver_settings(type(self).__name__, kwargs)
         super().__init__(**kwargs)
         require_keras_layer("network", type(self).__name__, network)
         self.network = network

@@ -35,6 +35,17 @@ _KINDS = {
 _ESTIMATOR = {"kind": "exact", "terms": 2, "samples": 1, "tail": 1.0}
 
 
+def refuse_solver_settings(owner: str, settings: dict):
+    """Raise `TypeError` if a constructor is given what 0.1.0's took beside the solver's name."""
+    for name in settings:
+        if name in _SETTINGS:
+            solver = "RungeKutta4(steps=8)" if name == "num_steps" else "DormandPrince(rtol, atol)"
+            raise TypeError(
+                f"{owner} has its solver's settings in its solver, but found {name}=; give it "
+                f"solver=tfflows.ode.{solver}."
+            )
+
+
 def with_solver(config: dict) -> dict:
     """A configuration whose solver is a value, also if it was a name with settings beside it.
 
