@@ -20,6 +20,12 @@ class Calibration:
         ranks: of each number of x, how many of the draws are smaller, `[n, size]`.
         density_ranks: how many of the draws have a higher density than x, `[n]`.
         num_draws: draws for each x.
+
+    Example:
+        >>> ranks = np.arange(10)  # of ten x, each among 9 draws: every rank once
+        >>> result = tfflows.evaluate.Calibration(ranks[:, np.newaxis], ranks, num_draws=9)
+        >>> result.coverage(0.5).tolist(), result.density_coverage(0.9), round(result.band(), 3)
+        ([0.4], 0.9, 0.409)
     """
 
     ranks: np.ndarray

@@ -24,6 +24,14 @@ class Chains:
             the mean that all these have.
         acceptance_rate: mean over the draws.
         divergences: number of draws whose trajectory left the density's level by far.
+
+    Example:
+        >>> rate = np.full([500, 4], 3.0, "float32")
+        >>> chains = tfflows.inference.Chains({"rate": rate}, {"rate": 1.0}, {"rate": 900.0}, 0.8, 0)
+        >>> print(chains)
+        4 chains of 500 draws: R-hat at most 1.000, effective sample size at least 900, ...
+        >>> float(chains.mean()[0]["rate"])
+        3.0
     """
 
     parts: Any
