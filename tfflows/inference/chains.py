@@ -27,7 +27,7 @@ class Chains:
 
     Example:
         >>> rate = np.full([500, 4], 3.0, "float32")
-        >>> chains = tfflows.inference.Chains({"rate": rate}, {"rate": 1.0}, {"rate": 900.0}, 0.8, 0)
+        >>> chains = tfflows.inference.Chains({"rate": rate}, {"rate": 1}, {"rate": 900}, 0.8, 0)
         >>> print(chains)
         4 chains of 500 draws: R-hat at most 1.000, effective sample size at least 900, ...
         >>> float(chains.mean()[0]["rate"])
