@@ -35,6 +35,7 @@ _MODULES = [
     "training",
     "transformers",
     "vae",
+    "zoo",
 ]
 
 register_lazily()
