@@ -1,4 +1,4 @@
-"""The zoo by a name that no other project's package has: `from tfflows import zoo`."""
+"""The zoo under this package's own name: `from tfflows import zoo`."""
 
 import sys
 

@@ -145,7 +145,7 @@ def test_nothing_is_found_in_a_flow(name):
 
 
 # One of each kind: an audit takes seconds, and the property tests have all.
-KINDS = ("actnorm", "affine_context", "logit", "planar", "residual", "stack_context")
+KINDS = ("actnorm", "affine_context", "continuous", "logit", "planar", "residual", "stack_context")
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import LAYERS, OTHER_TRANSFORMERS, SAME_GRAPHS, cases_of, max_difference
+from cases import LAYERS, SAME_GRAPHS, cases_of, max_difference
 
 from tfflows.layers.parts import all_parts
 
@@ -104,12 +104,8 @@ def test_graph_of_unknown_batch_size_equals_eager(name, side):
             np.testing.assert_allclose(found, wanted[batch], rtol=1e-5, atol=1e-5)
 
 
-# Transformers are compiled in tests of their own.
-WITH_OTHERS = {f"coupling_{name}" for name in OTHER_TRANSFORMERS}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*LAYERS} - WITHOUT_XLA - SAME_GRAPHS - WITH_OTHERS))
+@pytest.mark.parametrize("name", sorted({*LAYERS} - WITHOUT_XLA - SAME_GRAPHS))
 @both_directions
 def test_xla_equals_eager(name, side):
     case = LAYERS[name]

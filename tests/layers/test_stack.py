@@ -25,7 +25,7 @@ from tfflows.layers import (
     Stack,
 )
 from tfflows.networks import MLP, ConvNetwork, LipschitzNetwork, MaskedMLP, TimeDependentMLP
-from tfflows.ode import RungeKutta4
+from tfflows.ode import DormandPrince
 from tfflows.transformers import Affine
 
 STEPS = 3
@@ -51,8 +51,8 @@ def autoregressive_step():
 
 
 def continuous_step():
-    network = TimeDependentMLP(3, hidden=(4,))
-    return ContinuousLayer(network, (0.0, 0.5), solver=RungeKutta4(2))
+    solver = DormandPrince(1e-6, 1e-6)
+    return ContinuousLayer(TimeDependentMLP(3, hidden=(4,)), (0.0, 0.5), solver=solver)
 
 
 STEP_OF = {
@@ -65,7 +65,7 @@ STEP_OF = {
     "autoregressive_context": (autoregressive_step, (3,), 2),
     "continuous": (continuous_step, (3,), None),
 }
-# Relative: those of an adjoint equation have the error of its solver at each step.
+# Relative: those of an adjoint equation have the tolerance of its solver, 1e-5, at each step.
 GRADIENTS = {"continuous": 1e-4}
 every_step = pytest.mark.parametrize("name", cases_of(STEP_OF, slow={"continuous"}))
 

@@ -52,9 +52,9 @@ def cost_and_error(solver, training):
 
 @pytest.mark.slow
 def test_dormand_prince_solves_each_equation_with_its_own_tolerance():
-    fine, rough = DormandPrince(1e-6, 1e-6), DormandPrince(1e-3, 1e-3)
+    fine, rough = DormandPrince(1e-7, 1e-7), DormandPrince(1e-3, 1e-3)
     most, adjoint, error, gradient_error = cost_and_error(fine, False)
-    assert error < 1e-4 and gradient_error < 1e-3 and adjoint < most
+    assert error < 1e-5 and gradient_error < 1e-4 and adjoint < most
     # As fine as the solve itself.
     same = dataclasses.replace(fine, adjoint=fine)
     assert cost_and_error(same, False)[1] > adjoint
@@ -62,7 +62,7 @@ def test_dormand_prince_solves_each_equation_with_its_own_tolerance():
     trained = dataclasses.replace(fine, training=rough)
     assert cost_and_error(trained, False) == (most, adjoint, error, gradient_error)
     assert cost_and_error(trained, True) == cost_and_error(rough, False)
-    assert cost_and_error(rough, False)[0] < most / 2
+    assert cost_and_error(rough, False)[0] < most / 3
 
 
 @pytest.mark.slow

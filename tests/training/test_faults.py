@@ -155,17 +155,17 @@ def test_one_of_two_workers_is_killed_and_both_start_again(tmp_path, table):
 
 @pytest.mark.slow
 def test_one_of_two_workers_diverges_and_both_start_again(tmp_path, table):
-    rate = table.learning_rate / 2
-    # Not the one that writes.
-    processes = start_workers(worker_command(tmp_path, [0, 3], "diverges"))
-    last = last_lines_of_errors(processes)
-    assert [process.returncode for process in processes] == [1, 1], last
-    assert last[1].endswith(
-        "DivergedError: Training diverged in epoch 1, step 3: its loss is not finite. Start "
-        f"all workers again: Back to the end of epoch 0, with a learning rate of {rate:g}."
-    )
+    for diverging, rate in ((1, table.learning_rate / 2), (0, table.learning_rate / 4)):
+        last_steps = [3 * (index == diverging) for index in range(2)]
+        processes = start_workers(worker_command(tmp_path, last_steps, "diverges"))
+        last = last_lines_of_errors(processes)
+        assert [process.returncode for process in processes] == [1, 1], last
+        assert last[diverging].endswith(
+            "DivergedError: Training diverged in epoch 1, step 3: its loss is not finite. Start "
+            f"all workers again: Back to the end of epoch 0, with a learning rate of {rate:g}."
+        )
     run_workers(worker_command(tmp_path))
-    assert [rewind["after_epoch"] for rewind in read_summary(tmp_path / "run")["rewinds"]] == [0]
+    assert [rewind["after_epoch"] for rewind in read_summary(tmp_path / "run")["rewinds"]] == [0, 0]
     slow = dataclasses.replace(table, learning_rate=rate)
     train(slow, tmp_path / "slow", write=silent)
     assert_equal_runs(tmp_path / "run", tmp_path / "slow")

@@ -131,8 +131,6 @@ KINDS = [name for name in CASES if name not in VARIANTS]
 every_case = pytest.mark.parametrize("name", cases_of(KINDS, SLOW))
 both_directions = pytest.mark.parametrize("direction", DIRECTIONS)
 examples = settings(max_examples=15, derandomize=True, deadline=None, database=None)
-# For what takes long in eager mode.
-few_examples = settings(examples, max_examples=4)
 
 
 class Measured(NamedTuple):
@@ -299,7 +297,7 @@ def test_increasing(name, direction, data):
 @every_case
 @both_directions
 @given(data=st.data())
-@few_examples
+@examples
 def test_eager_graph_and_xla_agree(name, direction, data):
     transformer = CASES[name].transformer
     for value, parameters in draw(data, name, direction):
