@@ -3,8 +3,7 @@
 # tf.function, TensorFlow nevertheless builds the derivative of the solver's loops, of all orders that two tapes
 # could ask for, when the solve is traced and no gradient is asked for: the custom gradient of an equation of one
 # operation is traced eighteen times over. Behind tf.stop_gradient on the start and the constants it is not traced
-# at all, and the trace is several times shorter. A neural equation under a nested tape (a score that is trained, a
-# Hessian that is refused) takes most of a minute to trace for that.
+# at all.
 #
 # Seen with TensorFlow Probability 0.25.0, TensorFlow 2.21.0 and NumPy 2.4.6 (Linux, x86-64, Python 3.11). TFP runs
 # its loops within tf.custom_gradient with the tapes recording; TensorFlow's while loop wraps itself, where a tape
