@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from tfflows.model.checked_steps import CheckedSteps
 
@@ -27,8 +28,9 @@ def with_code():
 @pytest.mark.slow
 @pytest.mark.compiled
 @pytest.mark.parametrize("page", with_code())
-def test_code_runs(page, tmp_path, monkeypatch):
+def test_code_runs(page, tmp_path, monkeypatch, two_replicas):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: two_replicas)
     fit = CheckedSteps.fit
     one_epoch = lambda model, *args, epochs=1, **kwargs: fit(model, *args, **kwargs)  # noqa: E731
     monkeypatch.setattr(CheckedSteps, "fit", one_epoch)

@@ -102,9 +102,8 @@ def test_weights_of_classes_are_weights_of_examples():
 
 
 @pytest.mark.slow
-def test_weights_of_all_replicas_are_one_batch():
-    strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
-    with strategy.scope():
+def test_weights_of_all_replicas_are_one_batch(two_replicas):
+    with two_replicas.scope():
         keras.utils.set_random_seed(0)
         flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,), name="v")
         flow.compile(keras.optimizers.SGD(0.1))

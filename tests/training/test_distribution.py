@@ -44,6 +44,11 @@ def test_one_device_is_the_default_strategy(name, no_cluster):
     assert strategy.num_replicas_in_sync == 1 and training.is_chief(strategy)
 
 
+def test_a_process_has_one_mirrored_strategy(no_cluster):
+    # Two would mix up the numbers of their collectives: findings/second_mirrored_strategy_*.sh.
+    assert training.strategy("mirrored") is training.strategy("mirrored")
+
+
 def test_bad_strategies(no_cluster):
     with pytest.raises(ValueError, match="strategy must be one of .* found 'parameter_server'"):
         training.strategy("parameter_server")

@@ -165,7 +165,10 @@ class Measured(NamedTuple):
 
 @functools.cache
 def traced(transformer, direction):
-    """What `Measured` says, but for the case, as one graph, traced once per dtype."""
+    """What `Measured` says, but for the case, as one graph, traced once per dtype.
+
+    Slope and bend are of float64, and None for float32.
+    """
 
     @tf.function(autograph=False)
     def measure(value, parameters):
@@ -173,10 +176,12 @@ def traced(transformer, direction):
             tape.watch([value, *parameters])
             result, log_det = getattr(transformer, direction)(value, parameters)
             both = [tf.reduce_sum(result), tf.reduce_sum(log_det)]
-        zero = tf.UnconnectedGradients.ZERO
-        slope = tape.gradient(result, value, unconnected_gradients=zero)
-        bend = tape.gradient(log_det, value, unconnected_gradients=zero)
         gradients = tape.gradient(both, [value, *parameters])
+        slope = bend = None
+        if value.dtype == tf.float64:
+            zero = tf.UnconnectedGradients.ZERO
+            slope = tape.gradient(result, value, unconnected_gradients=zero)
+            bend = tape.gradient(log_det, value, unconnected_gradients=zero)
         return value, result, log_det, slope, bend, gradients
 
     return measure
@@ -184,9 +189,10 @@ def traced(transformer, direction):
 
 def measure(name, direction, value, parameters) -> Measured:
     run = traced(CASES[name].transformer, direction)
-    value, result, log_det, _, _, gradients = run(value, parameters)
-    exact = tf.nest.map_structure(lambda part: tf.cast(part, tf.float64), (value, parameters))
-    _, _, _, slope, bend, _ = run(*exact)
+    value, result, log_det, slope, bend, gradients = run(value, parameters)
+    if slope is None:
+        exact = tf.nest.map_structure(lambda part: tf.cast(part, tf.float64), (value, parameters))
+        _, _, _, slope, bend, _ = run(*exact)
     parts = (part.numpy() for part in (value, result, log_det, slope, bend))
     return Measured(*parts, gradients, CASES[name])
 

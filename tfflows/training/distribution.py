@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Sequence
@@ -49,8 +50,14 @@ def strategy(name: str = "auto") -> tf.distribute.Strategy:
     if name == "multi_worker":
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
+        return _mirrored()
     return tf.distribute.get_strategy()
+
+
+@functools.cache
+def _mirrored():
+    """One for a process: a second one would take the numbers of the first one's collectives."""
+    return tf.distribute.MirroredStrategy()
 
 
 def set_workers(workers: Sequence[str], index: int) -> None:
