@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfflows.checks.values import require_keras_layer
@@ -78,6 +79,12 @@ class Coupling(InvertibleLayer):
                 f"conditioner must return {expected} values, but it returns {found}."
             )
         super().build(z_shape, context_shape)
+
+    @property
+    def conditions(self) -> np.ndarray:
+        """True where a value conditions: `[channels]`, of a checkerboard `[height, width, 1]`."""
+        self._require_built("ask for its mask")
+        return self._parts.conditions
 
     def _parameters(self, a, call):
         keywords = {} if call.context is None else {"context": call.context}

@@ -69,6 +69,7 @@ class AxisParts:
     """The two parts of an event whose last axis is split by a mask."""
 
     def __init__(self, mask: np.ndarray, flip: bool):
+        self.conditions = mask ^ flip
         order = np.concatenate([np.flatnonzero(mask), np.flatnonzero(~mask)])
         in_order = np.array_equal(order, np.arange(len(order)))
         self._order = None if in_order else order
@@ -107,7 +108,8 @@ class CheckerboardParts:
             )
         height, width, channels = event_shape
         rows, columns = np.mgrid[:height, :width]
-        self._conditions = ((rows + columns + flip) % 2 == 0).astype(dtype)[..., None]
+        self.conditions = (rows + columns + flip)[..., None] % 2 == 0
+        self._conditions = self.conditions.astype(dtype)
         self.sizes = [channels, channels]
 
     def split(self, value):

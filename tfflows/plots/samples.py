@@ -22,6 +22,7 @@ def figure_of_samples(
     temperature: float | Sequence[float] = 1.0,
     seed=0,
     context=None,
+    limits: Sequence[Sequence[float]] | None = None,
 ) -> Figure:
     """Picture of n samples: a grid of images, or 2-D samples beside the density's heat map.
 
@@ -30,6 +31,8 @@ def figure_of_samples(
         n: number of samples, by default 100 images or 2,000 points.
         temperature, seed, context: as for `tfflows.edit.sample`; without a context, the samples of
             a class-conditional flow go through the classes, one column for each.
+        limits: the part of the plane that is shown, `[[left, right], [bottom, top]]`; by default
+            that of nearly all samples.
 
     Raises:
         ValueError: if the flow's events are neither images nor 2-D points.
@@ -48,7 +51,7 @@ def figure_of_samples(
         context = np.arange(n) % flow.num_classes
     samples = edit.sample(flow, n, temperature, seed, context).numpy()
     if is_2d:
-        return _figure_2d(flow, samples)
+        return _figure_2d(flow, samples, limits)
     num_bits = flow.num_bits or 8
     grid = image_grid(quantize(samples, num_bits) / (2**num_bits - 1), columns)
     return figure_of_grid(grid, max(1, round(480 / grid.shape[1])))
@@ -70,11 +73,13 @@ def save_samples(flow: Flow, path, **kwargs) -> Path:
     return save(figure_of_samples(flow, **kwargs), path)
 
 
-def _figure_2d(flow: Flow, samples: np.ndarray) -> Figure:
-    # Nearly all samples, with a margin; a few far away would make the rest a dot.
-    low, high = np.percentile(samples, [0.5, 99.5], axis=0)
-    margin = 0.1 * (high - low)
-    (left, bottom), (right, top) = low - margin, high + margin
+def _figure_2d(flow: Flow, samples: np.ndarray, limits) -> Figure:
+    if limits is None:
+        # Nearly all samples, with a margin; a few far away would make the rest a dot.
+        low, high = np.percentile(samples, [0.5, 99.5], axis=0)
+        margin = 0.1 * (high - low)
+        limits = np.stack([low - margin, high + margin], axis=-1)
+    (left, right), (bottom, top) = limits
     size = 200
     grid = np.meshgrid(np.linspace(left, right, size), np.linspace(bottom, top, size))
     points = np.stack(grid, -1).reshape(-1, 2).astype(flow.compute_dtype)
