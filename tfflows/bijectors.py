@@ -84,7 +84,7 @@ class BijectorLayer(InvertibleLayer):
         self.bijector_weights = shared_weights(bijector, owner)
         super().build(z_shape, context_shape)
 
-    def check(self):
+    def check(self) -> None:
         """Raise `ValueError` if the bijector's log-det is wrong, or it made new variables."""
         owner = f"BijectorLayer '{self.name}'"
         found, expected = len(self._wrapped.variables), len(self.bijector_weights)

@@ -6,27 +6,28 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import as_dtype, require_dtype, require_finite
 from tfflows.distributions.bases import Base
 from tfflows.distributions.dequantization import VariationalDequantizer
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.passes import Pass
-from tfflows.model.compiled import CompiledCalls
+from tfflows.model.compiled import CompiledCalls, not_converted
 from tfflows.model.config import FlowConfig
 from tfflows.model.distributions import FlowDistributions
 from tfflows.model.fitting import FlowFitting
+from tfflows.model.passes import FlowPasses
 from tfflows.model.row_batches import in_batches
 from tfflows.model.sampling import FlowSampling
 from tfflows.model.training_data import FlowData
 from tfflows.random.seeds import stateless_seed
 
-# AutoGraph has nothing to convert here, and takes three times as long as the tracing itself.
-_not_converted = tf.autograph.experimental.do_not_convert
-
 
 @keras.saving.register_keras_serializable(package="tfflows")
-class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, keras.Model):
+class Flow(
+    FlowConfig, FlowData, FlowPasses, FlowSampling, FlowDistributions, FlowFitting, keras.Model
+):
     """Normalizing flow: an exact density, a sampler and a Keras model.
 
         x = f(z), z ~ base
@@ -117,8 +118,15 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
 
     # The density and what one draws from it. In plain Python all of this runs compiled.
 
-    @_not_converted
-    def log_prob(self, x, context=None, seed=None, training=False, batch_size=None):
+    @not_converted
+    def log_prob(
+        self,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        seed: ArrayLike | None = None,
+        training: bool = False,
+        batch_size: int | None = None,
+    ) -> tf.Tensor:
         """Log-density of x in nats, `[batch]`.
 
         Args:
@@ -143,8 +151,14 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
         log_prob = self._run("log_prob", x, context, seed, batch_size, training=training)
         return self.require_finite(log_prob - log_q)
 
-    @_not_converted
-    def score(self, x, context=None, seed=None, batch_size=None):
+    @not_converted
+    def score(
+        self,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        seed: ArrayLike | None = None,
+        batch_size: int | None = None,
+    ) -> tf.Tensor:
         """Gradient of `log_prob` with respect to x, of x's shape, in nats per unit of x.
 
         Arguments and errors as for `log_prob`; that of an integer image is at the dequantised one.
@@ -153,42 +167,28 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
         score = self._run("score", x, context, seed, batch_size)
         return require_finite(score, f"The score of {self.name} should be finite")
 
-    @_not_converted
-    def encode(self, x, context=None, seed=None, batch_size=None):
+    @not_converted
+    def encode(
+        self,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        seed: ArrayLike | None = None,
+        batch_size: int | None = None,
+    ) -> tf.Tensor:
         """Latent z of x, `[batch, *latent_shape]`; arguments and errors as for `log_prob`."""
         x, _ = self.continuous(x, seed)
         z = self._run("encode", x, context, None, batch_size, log_dets=False)
         return self.require_finite_z(z)
 
-    @_not_converted
-    def decode(self, z, context=None, batch_size=None):
+    @not_converted
+    def decode(
+        self, z: ArrayLike, context: ArrayLike | None = None, batch_size: int | None = None
+    ) -> tf.Tensor:
         """Data x of a latent z, `[batch, *event_shape]`: `encode` backwards, arguments alike."""
         z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
         if z.shape.rank and z.shape[0] == 0:
             raise ValueError(f"{self.name} was given an empty batch, of shape {tuple(z.shape)}.")
         return self._run("decode", z, context, None, batch_size, log_dets=False)
-
-    # The same as passes: of checked values, within a graph or without.
-
-    def log_prob_pass(self, x, call: Pass):
-        """Log-density of continuous x in nats, `[batch]`; `call.context` is the layers' one."""
-        z, log_det = self.transform.inverse_pass(x, call)
-        return self.base.log_prob(z) + log_det
-
-    def score_pass(self, x, call: Pass):
-        """Gradient of `log_prob_pass` with respect to x."""
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            log_prob = self.log_prob_pass(x, call)
-        return tf.cast(tape.gradient(log_prob, x), self.compute_dtype)
-
-    def encode_pass(self, x, call: Pass):
-        """Latent z of continuous x."""
-        return self.transform.inverse_pass(x, call)[0]
-
-    def decode_pass(self, z, call: Pass):
-        """Data x of z."""
-        return self.transform.forward_pass(z, call)[0]
 
     @property
     def log_det_estimator(self) -> str | None:
@@ -219,15 +219,6 @@ class Flow(FlowConfig, FlowData, FlowSampling, FlowDistributions, FlowFitting, k
         return super().summary(*args, **kwargs)
 
     # Helpers.
-
-    def require_finite_z(self, z):
-        """Latents themselves, if they are finite; see `tfflows.checks.values`."""
-        return require_finite(z, f"The z of {self.name} should be finite (is x in its support?)")
-
-    def require_finite(self, log_prob):
-        """Log-densities themselves, if they are finite; see `tfflows.checks.values`."""
-        message = f"The log_prob of {self.name} should be finite (is x outside its support, or did "
-        return require_finite(log_prob, f"{message}training diverge?)")
 
     def _run(self, method, value, context, seed, batch_size, training=False, log_dets=True):
         context = self.layer_context(context, value)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import json
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfflows.training.recipe import Recipe
+
 
 MODELS = Path(__file__).parent / "models"
 _registered: dict[str, Path] = {}
@@ -27,7 +33,7 @@ def names(pattern: str = "*", pretrained: bool = False) -> list[str]:
     return [name for name in found if not pretrained or "weights" in metadata(name)]
 
 
-def register(name: str, folder) -> None:
+def register(name: str, folder: str | os.PathLike) -> None:
     """Make an entry of your own known by name, for this process.
 
     Args:
@@ -83,7 +89,7 @@ def config(name: str) -> dict:
     return _read_json(name, "config.json")
 
 
-def recipe(name: str):
+def recipe(name: str) -> Recipe:
     """An entry's `tfflows.training.Recipe`."""
     from tfflows.training.recipe import Recipe
 

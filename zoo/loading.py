@@ -7,13 +7,18 @@ import os
 import tempfile
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.catalog import config, folder_of, metadata, names
+
+if TYPE_CHECKING:
+    from tfflows.flow import Flow
+
 
 WEIGHTS = "model.weights.h5"
 
 
-def load(name: str, weights="pretrained"):
+def load(name: str, weights: str | os.PathLike | None = "pretrained") -> Flow:
     """Build an entry's flow and load its weights.
 
     Weights are looked for in the entry's folder, then in `$TFFLOWS_ZOO/NAME/`, a folder of your

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +17,10 @@ from zoo import diagnostics
 from zoo.cards import card_text, figure, minutes
 from zoo.catalog import MODELS
 from zoo.loading import WEIGHTS, sha256_of
+
+if TYPE_CHECKING:
+    from tfflows.data import Dataset
+
 
 _NUM_FEW = 256
 _NUM_IMPORTANCE_SAMPLES = 16
@@ -30,13 +36,13 @@ _MOST_DIMS_OF_BASELINE = 2048
 
 
 def publish(
-    run,
+    run: str | os.PathLike,
     name: str,
     summary: str,
     source: str = "",
     published: dict[str, float] | None = None,
-    folder=None,
-    data=None,
+    folder: str | os.PathLike | None = None,
+    data: Dataset | None = None,
     licence: str = "Apache-2.0",
     temperature: float = 1.0,
 ) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from zoo.attributes import directions
@@ -10,7 +11,7 @@ from zoo.catalog import card, metadata
 from zoo.loading import load
 
 
-def export(name: str, directory, version: int = 1) -> Path:
+def export(name: str, directory: str | os.PathLike, version: int = 1) -> Path:
     """Write an entry as a SavedModel to `directory/name/version/`, as model servers expect it.
 
     Args:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zoo.catalog import folder_of, metadata, recipe
 from zoo.loading import load
+
+if TYPE_CHECKING:
+    from tfflows.data import Dataset
+
 
 # Relative to the largest absolute value of the reference tensor; float32 sums over hundreds of
 # dimensions in another order, on another processor, stay well below.
@@ -57,7 +62,7 @@ class Verification:
         return "\n".join([self.name, *(f"  {check}" for check in self.checks)])
 
 
-def verify(name: str, data=None, signatures: bool = True) -> Verification:
+def verify(name: str, data: Dataset | None = None, signatures: bool = True) -> Verification:
     """Recompute an entry's reference tensors, its round trip and the likelihood of a subset.
 
     The reference tensors are those of the flow, and, named SIGNATURE.OUTPUT, what an export of it

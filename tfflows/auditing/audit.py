@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.auditing.calls import check_calls
 from tfflows.auditing.densities import check_density
@@ -14,7 +18,13 @@ from tfflows.auditing.subjects import subject_of
 
 
 def audit(
-    thing, z=None, *, event_shape=None, rtol: float = 0.0, n: int = 16, seed: int = 0
+    thing: Any,
+    z: ArrayLike | None = None,
+    *,
+    event_shape: Sequence[int] | None = None,
+    rtol: float = 0.0,
+    n: int = 16,
+    seed: int = 0,
 ) -> Report:
     """Check that a map, its inverse, its log-dets and its density belong together.
 

@@ -24,13 +24,13 @@ class Settings:
         True
     """
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The fields, from which `from_config` makes an equal value."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: serialized(value) for name, value in values.items()}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Settings:
         """The value that has this configuration."""
         return cls(**config)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.data.cells import noisy
 from tfflows.flow import Flow
@@ -36,7 +37,9 @@ class Imputation:
     acceptance: np.ndarray
 
 
-def impute(flow: Flow, x, num_sweeps: int = 50, seed=None) -> Imputation:
+def impute(
+    flow: Flow, x: ArrayLike, num_sweeps: int = 50, seed: ArrayLike | None = None
+) -> Imputation:
     """Draw the missing values of each row from a flow's distribution of them given the others.
 
         propose:  y_S ~ t_5(m, C) given all else, x_S = g(y_S)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfflows.data.cells import cells_of, decoded, noisy
 from tfflows.data.frames import column_of, filled, make_frame
@@ -77,7 +79,9 @@ class Table:
                 )
 
     @classmethod
-    def from_frame(cls, frame: Mapping, support: Mapping[str, str | Support] | None = None):
+    def from_frame(
+        cls, frame: Mapping, support: Mapping[str, str | Support] | None = None
+    ) -> Table:
         """The table of a frame whose rows are to be learned from.
 
         Without a word about it, a column of floats is one of real numbers, with heavy tails if some
@@ -169,7 +173,9 @@ class Table:
             memory=flow.memory,
         )
 
-    def encode(self, frame: Mapping, seed=None, dtype: str = "float32") -> np.ndarray:
+    def encode(
+        self, frame: Mapping, seed: ArrayLike | None = None, dtype: str = "float32"
+    ) -> np.ndarray:
         """The rows of a frame as x, `[n, D]`, NaN where a value is missing.
 
         A flow refuses NaN, in training too: drop such rows, or `impute` with a flow of the others.
@@ -192,7 +198,7 @@ class Table:
                 x.append(noisy(cells, random, dtype) if column.support.is_discrete else cells)
         return np.stack([values.astype(dtype) for values in x], axis=1)
 
-    def decode(self, x):
+    def decode(self, x: ArrayLike) -> Any:
         """The pandas data frame of x, `[n, D]`: its columns in order, with their dtypes.
 
         Integers and categories are those that were encoded, exactly; NaN is a missing value.
@@ -235,7 +241,9 @@ class Table:
             return [support.value], False
         return (support.values, support.ordered) if isinstance(support, Categories) else None
 
-    def log_prob(self, flow: Flow, frame: Mapping, num_draws: int = 1, seed=None) -> np.ndarray:
+    def log_prob(
+        self, flow: Flow, frame: Mapping, num_draws: int = 1, seed: ArrayLike | None = None
+    ) -> np.ndarray:
         """Lower bound of what a flow says of each row, log P in nats, `[n]`.
 
             log 1/K sum_j p(k + u_j),  u_j uniform noise
@@ -264,7 +272,9 @@ class Table:
         ]
         return np.logaddexp.reduce(np.asarray(draws, "float64")) - np.log(num_draws)
 
-    def impute(self, flow: Flow, frame: Mapping, num_sweeps: int = 50, seed=None):
+    def impute(
+        self, flow: Flow, frame: Mapping, num_sweeps: int = 50, seed: ArrayLike | None = None
+    ) -> Any:
         """The frame as a pandas data frame whose missing values are drawn from a flow.
 
         See `tfflows.data.impute`: draws given the other values of the row, integers and categories

@@ -45,7 +45,7 @@ class Base(keras.layers.Layer):
         """The distribution of one z, with its present weights; its `log_prob(z)` is in nats."""
         raise NotImplementedError(f"{type(self).__name__} has no distribution.")
 
-    def log_prob(self, z, call: Pass):
+    def log_prob(self, z: tf.Tensor, call: Pass) -> tf.Tensor:
         """Log-density of a batch of z in nats, `[batch]`.
 
         Args:
@@ -54,7 +54,7 @@ class Base(keras.layers.Layer):
         """
         return self.distribution.log_prob(z)
 
-    def draw(self, noise: BatchNoise | RowNoise, temperature=1.0):
+    def draw(self, noise: BatchNoise | RowNoise, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         """One z a row of the noise, `[batch, *latent_shape]`.
 
         Args:

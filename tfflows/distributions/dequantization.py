@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import require_range
 from tfflows.layers import AffineCoupling, Chain, Logit
@@ -13,7 +14,9 @@ from tfflows.random import stateless
 from tfflows.random.seeds import own_rows, stateless_seed
 
 
-def dequantize(x, num_bits: int, seed=None, dtype="float32") -> tf.Tensor:
+def dequantize(
+    x: ArrayLike, num_bits: int, seed: ArrayLike | None = None, dtype: str = "float32"
+) -> tf.Tensor:
     """Uniform dequantisation of n-bit pixels, `x + u` with `u ~ U[0, 1)` per pixel.
 
     The density p of the result bounds the probability P of the discrete image from below:
@@ -146,7 +149,9 @@ class VariationalDequantizer(keras.layers.Layer):
         self._logit.build(x_shape)
         self.built = True
 
-    def dequantize(self, x, num_bits: int, seed=None, training: bool = False):
+    def dequantize(
+        self, x: ArrayLike, num_bits: int, seed: ArrayLike | None = None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """`x + u` with u drawn from q(u|x), and log q(u|x) in nats, `[batch]`.
 
         Arguments and errors as for `tfflows.distributions.dequantize`.
@@ -156,7 +161,9 @@ class VariationalDequantizer(keras.layers.Layer):
         v = _uniform(x, seed, np.finfo(self.compute_dtype).eps / 4)
         return self._from_uniform(v, x, num_bits, training)
 
-    def dequantize_with(self, v, x, num_bits: int):
+    def dequantize_with(
+        self, v: ArrayLike, x: ArrayLike, num_bits: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """As `dequantize`, with the uniform noise v in (0, 1) given instead of drawn."""
         x = _pixels(x, num_bits, self.compute_dtype)
         return self._from_uniform(tf.cast(v, self.compute_dtype), x, num_bits, training=False)
@@ -167,7 +174,7 @@ class VariationalDequantizer(keras.layers.Layer):
         u, sigmoid_log_det = self._logit.forward_and_log_det(z)
         return _within_pixel(x, u), -(logit_log_det + log_det + sigmoid_log_det)
 
-    def log_prob(self, u, x, num_bits: int):
+    def log_prob(self, u: ArrayLike, x: ArrayLike, num_bits: int) -> tf.Tensor:
         """log q(u|x) in nats, `[batch]`, of noise u in (0, 1) and integer pixels x."""
         x = _pixels(x, num_bits, self.compute_dtype)
         z, logit_log_det = self._logit.inverse_and_log_det(tf.cast(u, self.compute_dtype))
@@ -203,7 +210,7 @@ def require_pixels(x: tf.Tensor, num_bits: int) -> tf.Tensor:
     return require_range(x, 2**num_bits, message)
 
 
-def quantize(x, num_bits: int) -> np.ndarray:
+def quantize(x: ArrayLike, num_bits: int) -> np.ndarray:
     """The n-bit image that a continuous sample stands for: rounded down, cut to the range.
 
     Args:

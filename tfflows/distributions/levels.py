@@ -72,10 +72,10 @@ class PerLevel(Base):
         super().build(latent_shape, part_shapes)
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         return tfd.Blockwise([base.distribution for base in self.bases])
 
-    def draw(self, noise, temperature=1.0):
+    def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         sizes = [math.prod(base.latent_shape) for base in self.bases]
         temperatures = tf.split(
             temperature * tf.ones(sum(sizes), self.compute_dtype), sizes, axis=-1

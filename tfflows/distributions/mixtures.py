@@ -67,7 +67,7 @@ class GaussianMixture(Base):
         super().build(latent_shape, part_shapes)
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         shape = (self.num_components, *self.latent_shape)
         means = tf.reshape(self.means, shape)
         scales = tf.exp(tf.reshape(self.log_scales, shape))
@@ -76,7 +76,7 @@ class GaussianMixture(Base):
             self._independent(tfd.Normal(means, scales)),
         )
 
-    def draw(self, noise, temperature=1.0):
+    def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         up_to = tf.cumsum(tf.nn.softmax(tf.convert_to_tensor(self.logits)))[:-1]
         above = noise.part(0).uniform(1) > up_to
         component = tf.reduce_sum(tf.cast(above, tf.int32), axis=1)

@@ -26,10 +26,10 @@ class Normal(Base):
     """
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         return self._independent(tfd.Normal(tf.zeros(self.latent_shape, self.compute_dtype), 1))
 
-    def draw(self, noise, temperature=1.0):
+    def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         return temperature * self._rows(noise.normal(self._size))
 
 
@@ -49,10 +49,10 @@ class Logistic(Base):
     """
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         return self._independent(tfd.Logistic(tf.zeros(self.latent_shape, self.compute_dtype), 1))
 
-    def draw(self, noise, temperature=1.0):
+    def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         uniform = self._rows(noise.uniform(self._size))
         return temperature * self.distribution.distribution.quantile(uniform)
 
@@ -100,16 +100,16 @@ class StudentT(Base):
         super().build(latent_shape, part_shapes)
 
     @property
-    def df(self):
+    def df(self) -> tf.Tensor:
         """Degrees of freedom, `[*latent_shape]`."""
         return tf.exp(tf.convert_to_tensor(self.log_df))
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         zeros = tf.zeros(self.latent_shape, self.compute_dtype)
         return self._independent(tfd.StudentT(self.df, zeros, 1))
 
-    def draw(self, noise, temperature=1.0):
+    def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         u, v = (self._rows(part) for part in tf.split(noise.uniform(2 * self._size), 2, axis=1))
         radius = tf.sqrt(self.df * tf.math.expm1(-2 / self.df * tf.math.log(u)))
         return temperature * tf.cos(2 * math.pi * v) * radius

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
+import tensorflow_probability as tfp
 
 from tfflows.distributions.bases import Base
 from tfflows.layers.foreign import made_distribution, shared_weights
@@ -50,7 +51,7 @@ class DistributionBase(Base):
         super().build(latent_shape, part_shapes)
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfp.distributions.Distribution:
         return self._made
 
     def get_config(self):

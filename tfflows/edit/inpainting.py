@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import require_finite
 from tfflows.edit.latent import as_points, repeated_context
@@ -22,13 +23,13 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.99, 1e-8
 
 def inpaint(
     flow: Flow,
-    x,
-    mask,
+    x: ArrayLike,
+    mask: ArrayLike,
     num_steps: int = 100,
     step_size: float = 0.1,
     temperature: float = 0.5,
-    seed=None,
-    context=None,
+    seed: ArrayLike | None = None,
+    context: ArrayLike | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tf.Tensor:
     """Draw unknown pixels that fit the known ones: other ones for each seed and each row.

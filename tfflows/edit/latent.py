@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import require_finite
 from tfflows.distributions.dequantization import require_pixels
@@ -17,7 +18,11 @@ _KINDS = ("spherical", "linear")
 
 
 def sample(
-    flow: Flow, n: int, temperatures: float | Sequence[float] = 1.0, seed=None, context=None
+    flow: Flow,
+    n: int,
+    temperatures: float | Sequence[float] = 1.0,
+    seed: ArrayLike | None = None,
+    context: ArrayLike | None = None,
 ) -> tf.Tensor:
     """Draw `[n, *event_shape]` samples with a temperature for each level of a multi-scale flow.
 
@@ -62,7 +67,12 @@ def sample(
 
 
 def interpolate(
-    flow: Flow, a, b, num_steps: int = 8, kind: str = "spherical", context=None
+    flow: Flow,
+    a: ArrayLike,
+    b: ArrayLike,
+    num_steps: int = 8,
+    kind: str = "spherical",
+    context: ArrayLike | None = None,
 ) -> tf.Tensor:
     """Images on a path between two images in latent space, both ends included.
 
@@ -147,7 +157,11 @@ def spherical_path(z_a: tf.Tensor, z_b: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
 
 
 def attribute_direction(
-    flow: Flow, x, attribute, context=None, batch_size: int = 100
+    flow: Flow,
+    x: ArrayLike,
+    attribute: ArrayLike,
+    context: ArrayLike | None = None,
+    batch_size: int = 100,
 ) -> np.ndarray:
     """Direction in latent space from examples without an attribute to examples with it.
 
@@ -205,7 +219,13 @@ def attribute_direction(
     return direction.reshape(*attribute.shape[1:], *z.shape[1:]).astype(flow.compute_dtype)
 
 
-def manipulate(flow: Flow, x, direction, strengths: Sequence[float], context=None) -> tf.Tensor:
+def manipulate(
+    flow: Flow,
+    x: ArrayLike,
+    direction: ArrayLike,
+    strengths: Sequence[float],
+    context: ArrayLike | None = None,
+) -> tf.Tensor:
     """Examples moved along a direction in latent space, once for each strength.
 
         x_s = f(f^-1(x) + s d)
@@ -241,7 +261,12 @@ def manipulate(flow: Flow, x, direction, strengths: Sequence[float], context=Non
 
 
 def reconstruct(
-    flow: Flow, x, num_levels: int, temperature: float = 0.0, seed=None, context=None
+    flow: Flow,
+    x: ArrayLike,
+    num_levels: int,
+    temperature: float = 0.0,
+    seed: ArrayLike | None = None,
+    context: ArrayLike | None = None,
 ) -> tf.Tensor:
     """Examples made from the coarsest levels of their latents, the others drawn anew.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def nearest_neighbours(
-    samples, train, k: int = 1, batch_size: int = 256
+    samples: ArrayLike, train: ArrayLike, k: int = 1, batch_size: int = 256
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k training images nearest to each sample in pixel space.
 

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.flow import Flow
 from tfflows.layers.passes import Pass
@@ -80,10 +81,10 @@ class AnomalyDetector:
     def __init__(
         self,
         flow: Flow,
-        reference,
+        reference: ArrayLike,
         *,
         kind: str = "density",
-        context=None,
+        context: ArrayLike | None = None,
         background: Flow | None = None,
         seed: int = 0,
         batch_size: int = 1000,
@@ -108,7 +109,7 @@ class AnomalyDetector:
             self._typical = np.mean(flow.log_prob(x, batch_size=batch_size))
         self.reference = np.sort(self.scores(reference, context))
 
-    def scores(self, x, context=None) -> np.ndarray:
+    def scores(self, x: ArrayLike, context: ArrayLike | None = None) -> np.ndarray:
         """Scores of x, `[n]`; arguments as those of the reference."""
         x = np.asarray(x)
         context = None if context is None else np.asarray(context)
@@ -119,7 +120,7 @@ class AnomalyDetector:
             parts.append(self._scores(x[rows], None if context is None else context[rows], seed))
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def p_values(self, scores) -> np.ndarray:
+    def p_values(self, scores: ArrayLike) -> np.ndarray:
         """Of the hypothesis that an example is an ordinary one: uniform or larger if it is."""
         below = np.searchsorted(self.reference, scores, side="left")
         n = len(self.reference)

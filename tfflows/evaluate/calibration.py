@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.flow import Flow
 
@@ -78,7 +79,13 @@ class Calibration:
 
 
 def calibration(
-    flow: Flow, x, context, *, num_draws: int = 100, seed: int = 0, batch_size: int = 10_000
+    flow: Flow,
+    x: ArrayLike,
+    context: ArrayLike,
+    *,
+    num_draws: int = 100,
+    seed: int = 0,
+    batch_size: int = 10_000,
 ) -> Calibration:
     """Simulation-based calibration: are x like what the flow draws given their contexts?
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import as_dtype
 from tfflows.flow import Flow
@@ -35,7 +36,9 @@ class RoundTrip:
         )
 
 
-def round_trip(flow: Flow, x, context=None, batch_size: int = 64) -> RoundTrip:
+def round_trip(
+    flow: Flow, x: ArrayLike, context: ArrayLike | None = None, batch_size: int = 64
+) -> RoundTrip:
     """Errors of `decode(encode(x))` over some examples.
 
     Args:
@@ -66,12 +69,12 @@ def round_trip(flow: Flow, x, context=None, batch_size: int = 64) -> RoundTrip:
     return RoundTrip(float(np.max(largest)), float(mean), len(x), flow.compute_dtype)
 
 
-def round_trip_error(flow: Flow, x, context=None) -> float:
+def round_trip_error(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> float:
     """Largest `|decode(encode(x)) - x|` over a batch, in the units of x."""
     return round_trip(flow, x, context, batch_size=max(len(x), 1)).max
 
 
-def log_det_error(flow: Flow, x, context=None) -> float:
+def log_det_error(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> float:
     """Largest difference between the inverse log-det and that of the autodiff Jacobian, in nats.
 
     The Jacobian costs D gradients: meant for a few examples of moderate size.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfflows.random.seeds import stateless_seed
 from tfflows.vae import VAE
@@ -38,7 +39,7 @@ class LatentUsage:
         return f"{text} ({self.num_examples} examples)"
 
 
-def latent_usage(vae: VAE, x, batch_size: int = 500) -> LatentUsage:
+def latent_usage(vae: VAE, x: ArrayLike, batch_size: int = 500) -> LatentUsage:
     """Divergence from the prior and activity of each latent dimension, against collapse.
 
     Of a dimension that collapsed, q(z_i|x) = p(z_i) for all x, both are 0. The divergence by

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.distributions.dequantization import dequantize
 from tfflows.flow import Flow
@@ -94,7 +95,12 @@ def _bound(model):
 
 
 def likelihood(
-    flow: Flow | VAE, x, context=None, num_draws: int = 1, seed: int = 0, batch_size: int = 500
+    flow: Flow | VAE,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    num_draws: int = 1,
+    seed: int = 0,
+    batch_size: int = 500,
 ) -> Likelihood:
     """Mean negative log-likelihood of a flow or an autoencoder on held-out data.
 
@@ -124,7 +130,12 @@ def likelihood(
 
 
 def importance_weighted_bound(
-    flow: Flow | VAE, x, context=None, num_samples: int = 16, seed: int = 0, batch_size: int = 500
+    flow: Flow | VAE,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    num_samples: int = 16,
+    seed: int = 0,
+    batch_size: int = 500,
 ) -> Likelihood:
     """The importance-weighted bound on the likelihood, tighter than `likelihood`.
 
@@ -174,7 +185,12 @@ importance_weighted = importance_weighted_bound
 
 
 def log_weights(
-    flow: Flow | VAE, x, context=None, num_draws: int = 1, seed: int = 0, batch_size: int = 500
+    flow: Flow | VAE,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    num_draws: int = 1,
+    seed: int = 0,
+    batch_size: int = 500,
 ) -> np.ndarray:
     """`log p(x + u_j) - log q(u_j|x)` of each draw j and example, float64 `[num_draws, n]`.
 
@@ -213,7 +229,9 @@ def _log_weight(model):
     return model.log_prob
 
 
-def kernel_density_likelihood(train, validation, test) -> Likelihood:
+def kernel_density_likelihood(
+    train: ArrayLike, validation: ArrayLike, test: ArrayLike
+) -> Likelihood:
     """What a density of Gaussian kernels at the training points reaches: for low dimensions.
 
     The width of the kernels is that of twelve, from 1/200 to 1/5 of the largest standard deviation
@@ -236,7 +254,9 @@ def kernel_density_likelihood(train, validation, test) -> Likelihood:
     return Likelihood.of(-best.score_samples(test), None, 0)
 
 
-def gaussian_likelihood(train, test, num_bits: int | None = None, seed: int = 0) -> Likelihood:
+def gaussian_likelihood(
+    train: ArrayLike, test: ArrayLike, num_bits: int | None = None, seed: int = 0
+) -> Likelihood:
     """The figure to beat: a full-covariance Gaussian fitted to the (dequantised) training data.
 
     Args:

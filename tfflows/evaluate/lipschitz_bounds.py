@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.flow import Flow
 from tfflows.layers import (
@@ -170,8 +171,8 @@ class EstimatorFigures:
 
 def estimator_report(
     flow: Flow,
-    x,
-    context=None,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
     estimators: Sequence[LogDetEstimator] = _ESTIMATORS,
     draws: int = 100,
     seed: int = 0,

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.layers.passes import Pass
 from tfflows.vae import VAE
@@ -40,7 +41,7 @@ class PriorHole:
         )
 
 
-def prior_hole(vae: VAE, x, seed: int = 0, batch_size: int = 2**16) -> PriorHole:
+def prior_hole(vae: VAE, x: ArrayLike, seed: int = 0, batch_size: int = 2**16) -> PriorHole:
     """KL(q(z) || p(z)) of the aggregated posterior from the prior, between two estimates.
 
         upper: mean_i log (1/n) sum_j q(z_i|x_j) - log p(z_i),  z_i ~ q(z|x_i)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfflows.distributions.dequantization import quantize
 from tfflows.flow import Flow
@@ -34,7 +35,12 @@ class SlicedWasserstein:
 
 
 def draw_images(
-    flow: Flow, n: int, context=None, seed: int = 0, temperature: float = 1.0, batch_size: int = 64
+    flow: Flow,
+    n: int,
+    context: ArrayLike | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    batch_size: int = 64,
 ) -> np.ndarray:
     """Images drawn from a flow, as the integers that real ones are, `[n, *event_shape]`.
 
@@ -60,8 +66,8 @@ def draw_images(
 
 
 def sliced_wasserstein(
-    real,
-    samples,
+    real: ArrayLike,
+    samples: ArrayLike,
     seed: int = 0,
     patches_per_image: int = 64,
     num_projections: int = 128,

@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows import __version__
 from tfflows.export import warmup
@@ -23,7 +24,7 @@ def save(
     flow: Flow,
     path: str | os.PathLike,
     extra_files: dict[str, str] | None = None,
-    log_probs=None,
+    log_probs: ArrayLike | None = None,
 ) -> Path:
     """Write a flow as a SavedModel that `tf.saved_model.load` and model servers can run.
 

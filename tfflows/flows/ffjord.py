@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import as_dtype
 from tfflows.flow import Flow
@@ -171,7 +172,9 @@ class FFJORD(Flow):
         """All blocks, base first."""
         return layers_of_kind(self.transform, ContinuousLayer)
 
-    def trajectory(self, z, times: Sequence[float], context=None):
+    def trajectory(
+        self, z: ArrayLike, times: Sequence[float], context: ArrayLike | None = None
+    ) -> tf.Tensor:
         """Where latents are at given times, `[len(times), batch, *event_shape]`.
 
         Args:

@@ -33,7 +33,15 @@ class VectorFlow(Flow):
         flow_settings: what else `tfflows.Flow` takes.
     """
 
-    def __init__(self, layers, event_shape, num_bits, logit_alpha, dtype, **flow_settings):
+    def __init__(
+        self,
+        layers: Sequence[InvertibleLayer],
+        event_shape: Sequence[int],
+        num_bits: int | None,
+        logit_alpha: float,
+        dtype: str,
+        **flow_settings,
+    ):
         layers = [*layers, *data_layers(event_shape, num_bits, logit_alpha, dtype)]
         chain = Chain(layers, dtype=dtype)
         super().__init__(chain, event_shape, num_bits=num_bits, dtype=dtype, **flow_settings)

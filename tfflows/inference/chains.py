@@ -40,7 +40,7 @@ class Chains:
     acceptance_rate: float
     divergences: int
 
-    def mean(self):
+    def mean(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Posterior mean of each part, and its Monte Carlo error: two structures like `parts`."""
         means = tf.nest.map_structure(lambda part: np.mean(part, axis=(0, 1)), self.parts)
         errors = tf.nest.map_structure(

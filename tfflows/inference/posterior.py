@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from random import getrandbits
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfflows.evaluate.importance import ImportanceSamples, importance_samples
 from tfflows.flow import Flow
@@ -41,11 +44,11 @@ class SurrogatePosterior:
         """The surrogate as a `tfd.Distribution` of the parts, as `tfp.vi` has it."""
         return tfd.TransformedDistribution(self.flow.distribution, self.unconstrained.bijector)
 
-    def sample(self, n: int, seed=None):
+    def sample(self, n: int, seed: ArrayLike | None = None) -> Any:
         """n draws of the parts, as `joint.sample(n)` has them."""
         return self.unconstrained.bijector.forward(self.flow.sample(n, seed=seed))
 
-    def log_prob(self, parts):
+    def log_prob(self, parts: Any) -> tf.Tensor:
         """Log-density of parts, `[batch]`, in nats."""
         return self.distribution.log_prob(parts)
 
@@ -61,7 +64,12 @@ class SurrogatePosterior:
         return importance_samples(self.flow, self.unconstrained.log_prob, n, seed)
 
     def sample_chains(
-        self, num_results: int = 1000, *, num_burnin_steps: int = 500, num_chains: int = 8, seed=0
+        self,
+        num_results: int = 1000,
+        *,
+        num_burnin_steps: int = 500,
+        num_chains: int = 8,
+        seed: ArrayLike = 0,
     ) -> Chains:
         """Draws from the exact posterior: the No-U-Turn sampler in the flow's latent space.
 
@@ -85,7 +93,7 @@ class SurrogatePosterior:
 
 
 def fit_posterior(
-    joint,
+    joint: tfd.Distribution,
     *,
     flow: Callable[..., Flow] = IAF,
     optimizer: keras.optimizers.Optimizer | None = None,

@@ -3,7 +3,7 @@
 from tfflows.checks.backend import require_tensorflow
 from tfflows.layers.actnorm import ActNorm
 from tfflows.layers.autoregressive import Autoregressive
-from tfflows.layers.base import DataDependentLayer, InvertibleLayer
+from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.batch_normalization import BatchNormalization
 from tfflows.layers.block_autoregressive import BlockAutoregressive
 from tfflows.layers.chain import Chain
@@ -11,6 +11,7 @@ from tfflows.layers.circular import CircularShift
 from tfflows.layers.columns import Column, Columns
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from tfflows.layers.data_dependent import DataDependentLayer
 from tfflows.layers.elementwise import Elementwise
 from tfflows.layers.inverse_cdf import InverseCDF
 from tfflows.layers.linear import Conv1x1

@@ -7,7 +7,8 @@ import math
 import keras
 import tensorflow as tf
 
-from tfflows.layers.base import DataDependentLayer, constant_log_det
+from tfflows.layers.base import constant_log_det
+from tfflows.layers.data_dependent import DataDependentLayer
 from tfflows.layers.scale import mean_and_stddev
 
 

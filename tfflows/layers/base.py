@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.layers.passes import Pass
+
+if TYPE_CHECKING:
+    from tfflows.layers.view import LayerBijector
 
 
 class InvertibleLayer(keras.layers.Layer):
@@ -64,14 +71,14 @@ class InvertibleLayer(keras.layers.Layer):
         """Event shape of z for a given event shape of x."""
         return tuple(shape)
 
-    def adapt(self, x, context=None):
+    def adapt(self, x: ArrayLike, context: ArrayLike | None = None) -> tf.Tensor:
         """Set data-dependent state from one batch and return that batch's `z`.
 
         Most layers have no such state and only hand the batch on.
         """
         return self.inverse_pass(x, Pass(context, log_dets=False))[0]
 
-    def build_in_float64(self):
+    def build_in_float64(self) -> None:
         """Make what float64 values will need besides the weights, before a graph is traced."""
 
     @property
@@ -86,23 +93,42 @@ class InvertibleLayer(keras.layers.Layer):
 
     # What users call.
 
-    def forward_and_log_det(self, z, context=None, training=False, seed=None):
+    def forward_and_log_det(
+        self,
+        z: ArrayLike,
+        context: ArrayLike | None = None,
+        training: bool = False,
+        seed: ArrayLike | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Map `z` to `x` and return `x, log|det dx/dz|`."""
         return self.forward_pass(z, Pass(context, training, seed))
 
-    def inverse_and_log_det(self, x, context=None, training=False, seed=None):
+    def inverse_and_log_det(
+        self,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        training: bool = False,
+        seed: ArrayLike | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Map `x` to `z` and return `z, log|det dz/dx|`."""
         return self.inverse_pass(x, Pass(context, training, seed))
 
-    def forward_pass(self, z, call: Pass):
+    def forward_pass(self, z: ArrayLike, call: Pass) -> tuple[tf.Tensor, tf.Tensor]:
         """`forward_and_log_det` with all that it may depend on in one object."""
         return self._forward(self._checked(z, "z", call), call)
 
-    def inverse_pass(self, x, call: Pass):
+    def inverse_pass(self, x: ArrayLike, call: Pass) -> tuple[tf.Tensor, tf.Tensor]:
         """`inverse_and_log_det` with all that it may depend on in one object."""
         return self._inverse(self._checked(x, "x", call), call)
 
-    def inverse_gradients(self, z, x, call: Pass, output_gradients, sources):
+    def inverse_gradients(
+        self,
+        z: tf.Tensor,
+        x: tf.Tensor | None,
+        call: Pass,
+        output_gradients: Sequence,
+        sources: Sequence,
+    ) -> tuple:
         """Vector-Jacobian product of the inverse pass at x = f(z), which may be `None`.
 
         Args:
@@ -123,7 +149,7 @@ class InvertibleLayer(keras.layers.Layer):
         return x, dx, others
 
     @property
-    def bijector(self):
+    def bijector(self) -> LayerBijector:
         """This layer as a `tfb.Bijector`; its variables are the layer's weights."""
         # TFP takes seconds to import, and a layer is of use without it.
         from tfflows.layers.view import LayerBijector
@@ -208,34 +234,6 @@ class Untracked:
 
     def __init__(self, value):
         self.value = value
-
-
-class DataDependentLayer(InvertibleLayer):
-    """An invertible layer whose weights start from a batch of data.
-
-    A new one implements `_set_from(x)`, in TensorFlow's operations, beside `_forward` and
-    `_inverse`. That it was adapted is saved: a loaded flow is not adapted again.
-    """
-
-    def _set_from(self, x):
-        raise NotImplementedError(f"{type(self).__name__} does not say how data set it.")
-
-    def build(self, z_shape, context_shape=None):
-        self.adapted = self.add_weight(
-            shape=(), initializer="zeros", dtype="bool", trainable=False, name="adapted"
-        )
-        super().build(z_shape, context_shape)
-
-    def adapt(self, x, context=None):
-        x = self._checked(x, "x", Pass(context))
-        self._set_from(x)
-        self.adapted.assign(True)
-        return super().adapt(x, context)
-
-    @property
-    def needs_adapt(self):
-        self._require_built("ask whether it needs adapt")
-        return not bool(self.adapted.numpy())
 
 
 def zero_log_det(x):

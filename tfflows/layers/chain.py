@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.batch_normalization import BatchNormalization
@@ -105,28 +106,28 @@ class Chain(InvertibleLayer):
                     layer.build_in_float64()
         super().build(z_shape, context_shape)
 
-    def forward_event_shape(self, shape):
+    def forward_event_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         for layer in self.layers:
             shape = layer.forward_event_shape(shape)
         return tuple(shape)
 
-    def inverse_event_shape(self, shape):
+    def inverse_event_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         for layer in reversed(self.layers):
             shape = layer.inverse_event_shape(shape)
         return tuple(shape)
 
-    def adapt(self, x, context=None):
-        x = self._checked(x, "x", Pass(context))
+    def adapt(self, x: ArrayLike, context: ArrayLike | None = None) -> tf.Tensor:
+        z = self._checked(x, "x", Pass(context))
         for layer in reversed(self.layers):
-            x = layer.adapt(x, context)
-        return x
+            z = layer.adapt(z, context)
+        return z
 
     @property
-    def needs_adapt(self):
+    def needs_adapt(self) -> bool:
         return any(layer.needs_adapt for layer in self.layers)
 
     @property
-    def log_det_estimator(self):
+    def log_det_estimator(self) -> str | None:
         found = (layer.log_det_estimator for layer in self.layers)
         return next(filter(None, found), None)
 
@@ -162,7 +163,7 @@ class Chain(InvertibleLayer):
         self._memory = require_memory_mode(value)
 
     @property
-    def takes_float64(self):
+    def takes_float64(self) -> bool:
         return self._num_wide > 0
 
     @property
@@ -194,7 +195,14 @@ class Chain(InvertibleLayer):
                 total += log_det
         return x, total
 
-    def inverse_gradients(self, z, x, call, output_gradients, sources):
+    def inverse_gradients(
+        self,
+        z: tf.Tensor,
+        x: tf.Tensor | None,
+        call: Pass,
+        output_gradients: Sequence,
+        sources: Sequence,
+    ) -> tuple:
         if x is not None:
             return super().inverse_gradients(z, x, call, output_gradients, sources)
         # One layer after the other, from z to x, each of which may have a short way.

@@ -110,7 +110,7 @@ class Columns(InvertibleLayer):
         z, log_slopes = self.mapped(x, "inverse")
         return z, summed(log_slopes)
 
-    def mapped(self, value, direction: str):
+    def mapped(self, value: tf.Tensor, direction: str) -> tuple[tf.Tensor, tf.Tensor]:
         """Columns mapped, and the log-derivative of each: both `[batch, D]`.
 
         Args:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.settings import as_value, serialized
 from tfflows.checks.values import require_keras_layer
@@ -107,7 +108,7 @@ class ContinuousLayer(InvertibleLayer):
         super().build(z_shape, context_shape)
 
     @property
-    def log_det_estimator(self):
+    def log_det_estimator(self) -> str | None:
         return self.trace.estimator
 
     def _forward(self, z, call):
@@ -116,7 +117,7 @@ class ContinuousLayer(InvertibleLayer):
     def _inverse(self, x, call):
         return self._integrate(x, *reversed(self.interval), call)
 
-    def velocity(self, z, t, context=None):
+    def velocity(self, z: ArrayLike, t: ArrayLike, context: ArrayLike | None = None) -> tf.Tensor:
         """f(z, t, context), of z's shape and dtype; t is a scalar or `[batch]`.
 
         Raises:
@@ -145,7 +146,7 @@ class ContinuousLayer(InvertibleLayer):
             )
         return value
 
-    def build_in_float64(self):
+    def build_in_float64(self) -> None:
         if self._network_in_float64 is None and self.network.compute_dtype != "float64":
             config = {**self.network.get_config(), "dtype": "float64"}
             twin = type(self.network).from_config(config)
@@ -170,7 +171,9 @@ class ContinuousLayer(InvertibleLayer):
     def _is_wider(self, dtype):
         return dtype == "float64" and self.network.compute_dtype != "float64"
 
-    def trajectory(self, value, times, context=None):
+    def trajectory(
+        self, value: ArrayLike, times: ArrayLike, context: ArrayLike | None = None
+    ) -> tf.Tensor:
         """States `[len(times), batch, *event_shape]` at all times, from `value` at the first.
 
         Args:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfflows.checks.values import require_keras_layer
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.masks import parts_of
+from tfflows.layers.passes import Pass
 from tfflows.transformers import Affine, Shift, SigmoidAffine, Transformer, as_transformer
 
 
@@ -106,7 +107,14 @@ class Coupling(InvertibleLayer):
         b, log_det = self._transformed(self.transformer.inverse, b, self._parameters(a, call))
         return self._parts.merge(a, b), log_det
 
-    def inverse_gradients(self, z, x, call, output_gradients, sources):
+    def inverse_gradients(
+        self,
+        z: tf.Tensor,
+        x: tf.Tensor | None,
+        call: Pass,
+        output_gradients: Sequence,
+        sources: Sequence,
+    ) -> tuple:
         if x is not None:
             return super().inverse_gradients(z, x, call, output_gradients, sources)
         # The part that conditions is the same in z and x, so that one call of the conditioner
@@ -159,7 +167,13 @@ class AdditiveCoupling(Coupling):
         [0. 0. 0. 0. 0.]
     """
 
-    def __init__(self, conditioner, mask="alternating", flip=False, **kwargs):
+    def __init__(
+        self,
+        conditioner: keras.layers.Layer,
+        mask: str | Sequence[bool] = "alternating",
+        flip: bool = False,
+        **kwargs,
+    ):
         super().__init__(Shift(), conditioner, mask, flip, **kwargs)
 
     def get_config(self):
@@ -199,9 +213,9 @@ class AffineCoupling(Coupling):
 
     def __init__(
         self,
-        conditioner,
-        mask="alternating",
-        flip=False,
+        conditioner: keras.layers.Layer,
+        mask: str | Sequence[bool] = "alternating",
+        flip: bool = False,
         log_scale_bound: float | None = 2.0,
         **kwargs,
     ):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.settings import Settings, set_positive
 from tfflows.layers.passes import Pass
@@ -24,7 +25,7 @@ class LogDetEstimator(Settings):
     implements `log_det`, and `noise` and `draw` if it has random numbers.
     """
 
-    def log_det(self, function: Callable, x, *noise):
+    def log_det(self, function: Callable, x: tf.Tensor, *noise) -> tuple[tf.Tensor, tf.Tensor]:
         """`function(x)` and log|det(I + J)| or its estimate, `[batch]`.
 
         Args:
@@ -33,11 +34,11 @@ class LogDetEstimator(Settings):
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how it is computed.")
 
-    def draw(self, x, seed=None) -> tuple:
+    def draw(self, x: tf.Tensor, seed: ArrayLike | None = None) -> tuple:
         """New random numbers for a batch x, see `tfflows.random.stateless_seed`."""
         return ()
 
-    def noise(self, x, call: Pass, layer: int) -> tuple:
+    def noise(self, x: tf.Tensor, call: Pass, layer: int) -> tuple:
         """Random numbers for a batch x in a pass; those of different `layer`s are independent."""
         return ()
 
@@ -65,10 +66,10 @@ class Exact(LogDetEstimator):
     def __str__(self):
         return "exact"
 
-    def log_det(self, function, x, *noise):
+    def log_det(self, function: Callable, x: tf.Tensor, *noise) -> tuple[tf.Tensor, tf.Tensor]:
         return exact_log_det(function, x)
 
-    def num_products(self, num_dims):
+    def num_products(self, num_dims: int) -> float:
         return num_dims
 
 
@@ -88,11 +89,11 @@ class _Series(LogDetEstimator):
     def _samples_text(self):
         return f"{self.samples} sample{'s' if self.samples > 1 else ''}"
 
-    def log_det(self, function, x, *noise):
+    def log_det(self, function: Callable, x: tf.Tensor, *noise) -> tuple[tf.Tensor, tf.Tensor]:
         y, log_dets = series_log_det(function, x, self, *noise)
         return y, tf.reduce_mean(log_dets, 0)
 
-    def noise(self, x, call, layer):
+    def noise(self, x: tf.Tensor, call: Pass, layer: int) -> Sequence[tf.Tensor]:
         if call.row_seeds is not None:
             return self.draw_rows(x, call.row_seeds, layer + call.step)
         if call.training or call.seed is not None:
@@ -103,7 +104,7 @@ class _Series(LogDetEstimator):
         draws = [self.draw_constants(x, layer + step) for step in range(call.steps)]
         return [tf.gather(tf.stack(values), call.step) for values in zip(*draws, strict=True)]
 
-    def draw(self, x, seed=None):
+    def draw(self, x: tf.Tensor, seed: ArrayLike | None = None) -> tuple[tf.Tensor, ...]:
         """Signs v and tails T for a batch x, other signs for each example.
 
         Args:
@@ -122,7 +123,7 @@ class _Series(LogDetEstimator):
         signs = tf.cast(2 * own_rows(draw_bits, tf.shape(x)[0], axis=1) - 1, x.dtype)
         return signs, self._tails(seed + [1, 0])
 
-    def draw_rows(self, x, seeds: tf.Tensor, layer: int):
+    def draw_rows(self, x: tf.Tensor, seeds: tf.Tensor, layer: int) -> tuple[tf.Tensor, ...]:
         """Signs and tails of which those of row i depend on seeds[i] alone, with a tail for each.
 
         Args:
@@ -136,7 +137,7 @@ class _Series(LogDetEstimator):
         signs = tf.transpose(signs, [1, 0, *range(2, len(shape))])
         return signs, self._tails_of_rows(seeds, 2 * layer + 2)
 
-    def draw_constants(self, x, seed: int):
+    def draw_constants(self, x: tf.Tensor, seed: int) -> tuple[tf.Tensor, ...]:
         """Constant signs, `[samples, 1, *event_shape]`, and tails: the estimate is one of x."""
         generator = np.random.default_rng(seed)
         signs = generator.choice([-1.0, 1.0], (self.samples, 1, *x.shape[1:]))
@@ -154,7 +155,7 @@ class _Series(LogDetEstimator):
     def _no_tails(self):
         return tf.zeros([self.samples], tf.int32)
 
-    def weights(self, k, tails):
+    def weights(self, k: tf.Tensor, tails: tf.Tensor) -> tf.Tensor:
         """Weight of term k of the series for the tails T, of their shape."""
         return tf.ones_like(tails, "float64")
 
@@ -189,11 +190,11 @@ class Truncated(_Series):
     def __str__(self):
         return f"truncated at {self.terms} terms, {self._samples_text}"
 
-    def bias_bound(self, num_dims, coefficient):
+    def bias_bound(self, num_dims: int, coefficient: float) -> float:
         series = sum(coefficient**k / k for k in range(1, self.terms + 1))
         return num_dims * (-math.log1p(-coefficient) - series)
 
-    def num_products(self, num_dims):
+    def num_products(self, num_dims: int) -> float:
         return self.samples * self.terms
 
 
@@ -238,7 +239,7 @@ class Roulette(_Series):
             f"roulette of {self.terms} terms and a tail of mean {self.tail:g}, {self._samples_text}"
         )
 
-    def num_products(self, num_dims):
+    def num_products(self, num_dims: int) -> float:
         return self.samples * (self.terms + self.tail)
 
     @property
@@ -258,7 +259,7 @@ class Roulette(_Series):
     def _constant_tails(self, generator):
         return tf.constant(generator.geometric(1 - self._further, self.samples) - 1, tf.int32)
 
-    def weights(self, k, tails):
+    def weights(self, k: tf.Tensor, tails: tf.Tensor) -> tf.Tensor:
         j = tf.maximum(k - self.terms, 0)
         weight = tf.pow(tf.constant(self._further, "float64"), -tf.cast(j, "float64"))
         return tf.where(tails >= j, weight, 0.0)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.layers.base import DataDependentLayer
+from tfflows.layers.data_dependent import DataDependentLayer
 from tfflows.layers.elementwise import summed
 from tfflows.layers.scale import mean_and_stddev
 from tfflows.transformers.mixture import log_sum, logit_of_mixture

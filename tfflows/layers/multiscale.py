@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.passes import Pass
@@ -63,10 +64,10 @@ class MultiScale(InvertibleLayer):
         for i, level in enumerate(levels):
             setattr(self, f"level_{i}", level)
 
-    def forward_event_shape(self, shape):
+    def forward_event_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         return self.image_shape
 
-    def inverse_event_shape(self, shape):
+    def inverse_event_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         return (math.prod(self.image_shape),)
 
     def build(self, z_shape, context_shape=None):
@@ -94,7 +95,7 @@ class MultiScale(InvertibleLayer):
         self._require_built("ask for the shapes of its levels")
         return list(self._part_shapes)
 
-    def split(self, z) -> list[tf.Tensor]:
+    def split(self, z: ArrayLike) -> list[tf.Tensor]:
         """The levels' parts of a flat z `[batch, D]`, coarsest first, each `[batch, h, w, c]`."""
         sizes = [math.prod(shape) for shape in self.part_shapes]
         parts = tf.split(z, sizes, axis=-1)
@@ -109,7 +110,7 @@ class MultiScale(InvertibleLayer):
         flat = [tf.reshape(part, [-1, size]) for part, size in zip(parts, sizes, strict=True)]
         return tf.concat(flat, axis=-1)
 
-    def adapt(self, x, context=None):
+    def adapt(self, x: ArrayLike, context: ArrayLike | None = None) -> tf.Tensor:
         x = self._checked(x, "x", Pass(context))
         parts = []
         for level in reversed(self.levels[1:]):
@@ -118,11 +119,11 @@ class MultiScale(InvertibleLayer):
         return self.join([self.levels[0].adapt(x, context), *parts])
 
     @property
-    def needs_adapt(self):
+    def needs_adapt(self) -> bool:
         return any(level.needs_adapt for level in self.levels)
 
     @property
-    def log_det_estimator(self):
+    def log_det_estimator(self) -> str | None:
         found = (layer.log_det_estimator for layer in self.levels)
         return next(filter(None, found), None)
 

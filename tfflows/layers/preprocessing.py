@@ -148,10 +148,10 @@ class Reshape(InvertibleLayer):
             )
         super().build(z_shape, context_shape)
 
-    def forward_event_shape(self, shape):
+    def forward_event_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         return self.target_shape
 
-    def inverse_event_shape(self, shape):
+    def inverse_event_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         return self.source_shape
 
     def _forward(self, z, call):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.settings import as_value, serialized
 from tfflows.layers.base import InvertibleLayer, zero_log_det
@@ -107,13 +108,13 @@ class ResidualBlock(InvertibleLayer):
             self.network.build(z_shape, context_shape)
         super().build(z_shape, context_shape)
 
-    def adapt(self, x, context=None):
+    def adapt(self, x: ArrayLike, context: ArrayLike | None = None) -> tf.Tensor:
         call = Pass(context)
         x = self._checked(x, "x", call)
         return x + self._residual(self._parameters(call), context, x.dtype)(x)
 
     @property
-    def log_det_estimator(self):
+    def log_det_estimator(self) -> str | None:
         return None if self.evaluation == Exact() else str(self.evaluation)
 
     def _inverse(self, x, call):

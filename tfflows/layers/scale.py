@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfflows.layers.base import DataDependentLayer, constant_log_det
+from tfflows.layers.base import constant_log_det
+from tfflows.layers.data_dependent import DataDependentLayer
 
 # Steps between neighbouring numbers, in standard deviations, that decoding may have unsaid.
 _MOST_ROUNDING = 1e-3

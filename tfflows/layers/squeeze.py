@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -53,7 +55,7 @@ class Squeeze(InvertibleLayer):
         self.forward_event_shape(z_shape[1:])
         super().build(z_shape, context_shape)
 
-    def forward_event_shape(self, shape):
+    def forward_event_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         if len(shape) != 3 or shape[-1] % 4:
             raise ValueError(
                 "Squeeze expected z of event shape (height, width, 4 * channels), but found "
@@ -62,7 +64,7 @@ class Squeeze(InvertibleLayer):
         height, width, channels = shape
         return (2 * height, 2 * width, channels // 4)
 
-    def inverse_event_shape(self, shape):
+    def inverse_event_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         if len(shape) != 3 or shape[0] % 2 or shape[1] % 2:
             raise ValueError(
                 "Squeeze expected images of even height and width, (height, width, channels), "

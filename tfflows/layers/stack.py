@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.layers.base import InvertibleLayer, Untracked
 from tfflows.layers.memory import require_memory_mode
@@ -144,11 +146,11 @@ class Stack(InvertibleLayer):
         parts = [getattr(step, "layers", [step]) for step in self.steps]
         return [layer for step in parts for layer in step]
 
-    def weight_of(self, index, weight) -> tf.Tensor:
+    def weight_of(self, index: int | tf.Tensor, weight: keras.Variable) -> tf.Tensor:
         """Step `index`'s value of a weight of the template."""
         return tf.convert_to_tensor(self._array_of(weight))[index]
 
-    def set_weight_of(self, index: int, weight, value):
+    def set_weight_of(self, index: int, weight: keras.Variable, value: ArrayLike) -> None:
         """Set it."""
         array = self._array_of(weight)
         if isinstance(array.value, tf.distribute.DistributedValues):  # which have no slices
@@ -171,7 +173,12 @@ class Stack(InvertibleLayer):
         """The weights of the template, in whose places a step's are put."""
         return self._variables.value
 
-    def with_weights_of(self, index, weights=None, seeds=()):
+    def with_weights_of(
+        self,
+        index: int | tf.Tensor,
+        weights: Sequence[keras.Variable] | None = None,
+        seeds: Sequence = (),
+    ) -> contextlib.AbstractContextManager:
         """Scope in which the template has a step's weights, and updates of them are collected."""
         if not self.built:
             return contextlib.nullcontext()
@@ -183,8 +190,8 @@ class Stack(InvertibleLayer):
 
     # Data-dependent state.
 
-    def adapt(self, x, context=None):
-        x = self._checked(x, "x", Pass(context))
+    def adapt(self, x: ArrayLike, context: ArrayLike | None = None) -> tf.Tensor:
+        z = self._checked(x, "x", Pass(context))
 
         @tf.function(autograph=False)
         def adapt_step(x, weights):
@@ -197,19 +204,19 @@ class Stack(InvertibleLayer):
         adapted = []
         unstacked = [tf.unstack(tf.convert_to_tensor(weight)) for weight in self.stacked]
         for weights in reversed([*zip(*unstacked, strict=True)]):
-            x, changed = adapt_step(x, weights)
+            z, changed = adapt_step(z, weights)
             adapted.insert(0, changed)
         for i in adapted[0]:
             self.stacked[i].assign(tf.stack([changed[i] for changed in adapted]))
-        return x
+        return z
 
     @property
-    def needs_adapt(self):
+    def needs_adapt(self) -> bool:
         with self.with_weights_of(0):
             return self.template().needs_adapt
 
     @property
-    def log_det_estimator(self):
+    def log_det_estimator(self) -> str | None:
         return self.template().log_det_estimator
 
     # The maps.

@@ -32,10 +32,10 @@ class Trace(Settings):
 
     estimator: ClassVar[str | None] = None
 
-    def require_affordable(self, size: int, owner: str):
+    def require_affordable(self, size: int, owner: str) -> None:
         """Raise `ValueError` if z has too many entries for it; `owner` names the layer."""
 
-    def vectors(self, z, call: Pass, stream: int):
+    def vectors(self, z: tf.Tensor, call: Pass, stream: int) -> tf.Tensor:
         """The vectors v of one solve, of z's dtype.
 
         Args:
@@ -45,7 +45,9 @@ class Trace(Settings):
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what its vectors are.")
 
-    def divergence(self, velocity: Callable, z, t, vectors, **constants):
+    def divergence(
+        self, velocity: Callable, z: tf.Tensor, t: tf.Tensor, vectors: tf.Tensor, **constants
+    ) -> tuple[tf.Tensor, ...]:
         """f(z, t), its divergence and the squared Frobenius norm of df/dz, or estimates of those.
 
         Args:
@@ -80,7 +82,7 @@ class ExactTrace(Trace):
     def __str__(self):
         return "exact trace"
 
-    def require_affordable(self, size, owner):
+    def require_affordable(self, size: int, owner: str) -> None:
         if size > self.largest:
             raise ValueError(
                 f"{owner} was asked for the exact trace of {size} dimensions, which costs {size} "
@@ -88,12 +90,14 @@ class ExactTrace(Trace):
                 f"at most {self.largest} dimensions, or trace=Hutchinson()."
             )
 
-    def vectors(self, z, call, stream):
+    def vectors(self, z: tf.Tensor, call: Pass, stream: int) -> tf.Tensor:
         size = math.prod(z.shape[1:])
         unit_vectors = tf.reshape(tf.eye(size, dtype=z.dtype), [size, *z.shape[1:]])
         return _copies(unit_vectors, tf.shape(z)[0], 0)
 
-    def divergence(self, velocity, z, t, vectors, **constants):
+    def divergence(
+        self, velocity: Callable, z: tf.Tensor, t: tf.Tensor, vectors: tf.Tensor, **constants
+    ) -> tuple[tf.Tensor, ...]:
         shape, size = z.shape[1:], math.prod(z.shape[1:])
         # Each example once for each row of its Jacobian.
         if "context" in constants:
@@ -148,10 +152,10 @@ class Hutchinson(Trace):
         return f"trace by Hutchinson's estimate with {self.noise.capitalize()} noise"
 
     @property
-    def estimator(self):
+    def estimator(self) -> str:
         return f"Hutchinson's trace with one {self.noise} draw"
 
-    def vectors(self, z, call, stream):
+    def vectors(self, z: tf.Tensor, call: Pass, stream: int) -> tf.Tensor:
         if call.row_seeds is not None:
             return self._of_rows(z, call.row_seeds, 2 * (stream + call.step) + 1)
         seed = 0 if call.seed is None and not call.training else call.seed
@@ -175,7 +179,9 @@ class Hutchinson(Trace):
             noise = tf.where(counter.uniform(seeds, size, stream) < 0.5, -1.0, 1.0)
         return tf.cast(tf.reshape(noise, [-1, *z.shape[1:]]), z.dtype)
 
-    def divergence(self, velocity, z, t, vectors, **constants):
+    def divergence(
+        self, velocity: Callable, z: tf.Tensor, t: tf.Tensor, vectors: tf.Tensor, **constants
+    ) -> tuple[tf.Tensor, ...]:
         f, product = _product(velocity, z, t, vectors, constants)
         return f, *_sums(product, vectors)
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util
+
+if TYPE_CHECKING:
+    from tfflows.layers.base import InvertibleLayer
+
 
 _ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 
@@ -64,7 +69,7 @@ class LayerBijector(tfp.bijectors.Bijector):
 
     def __init__(
         self,
-        layer,
+        layer: InvertibleLayer,
         name: str | None = None,
         *,
         context: tf.Tensor | None = None,

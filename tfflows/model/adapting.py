@@ -5,10 +5,12 @@ from __future__ import annotations
 import types
 import warnings
 import zlib
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 _START = "start"
 
@@ -26,7 +28,13 @@ class FlowAdapting:
     def _init_adapting(self):
         self._start = self._checksum()
 
-    def adapt(self, x, context=None, seed=None, again: bool = False):
+    def adapt(
+        self,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        seed: ArrayLike | None = None,
+        again: bool = False,
+    ) -> None:
         """Set the data-dependent state of all layers, and of contexts, from one batch x.
 
         `fit` and `train_on_batch` do it if it was not done before and the flow was not trained,
@@ -67,7 +75,7 @@ class FlowAdapting:
             return not self.needs_adapt
         return self._checksum() != self._start
 
-    def start_from(self, x, y=None):
+    def start_from(self, x: Any, y: Any | None = None) -> Any:
         """Adapt to data as `fit` takes them, if that is needed; returns the data, all of them.
 
         Args:
@@ -105,7 +113,7 @@ class FlowAdapting:
             )
         return self.first_batch(x)
 
-    def examples_to_adapt_to(self, x, y=None):
+    def examples_to_adapt_to(self, x: Any, y: Any | None = None) -> tuple:
         """Pair of x and context for `adapt`: `adapt_examples` random ones of arrays."""
         rows = np.random.default_rng(0).permutation(len(x))[: self.adapt_examples]
         is_context = y is not None and self.is_conditional

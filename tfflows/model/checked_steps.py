@@ -20,7 +20,7 @@ class CheckedSteps(SeededSteps):
     (`start_from`) and how a batch gets the seed of its noise (`_with_seed`).
     """
 
-    def require_no_predictions(self, settings: dict, kind: type):
+    def require_no_predictions(self, settings: dict, kind: type) -> None:
         """Raise `ValueError` if `compile` is given what compares predictions with targets."""
         needless = [name for name in _OF_PREDICTIONS if settings.get(name) is not None]
         if needless:

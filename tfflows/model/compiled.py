@@ -6,6 +6,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import tensorflow as tf
 from tensorflow.core.protobuf.config_pb2 import ConfigProto
@@ -18,6 +19,21 @@ from tensorflow.python.ops.resource_variable_ops import variable_accessed
 
 # What TensorFlow's tapes may ask of a call: nothing, gradients, or gradients of gradients.
 _NONE, _HIGHER_ORDER = 0, 2
+
+_Method = TypeVar("_Method", bound=Callable)
+
+
+def not_converted(method: _Method) -> _Method:
+    """The method, with its type, which AutoGraph leaves as it is.
+
+    It has nothing to convert there, and takes three times as long as the tracing itself.
+
+    Example:
+        >>> from tfflows.model.compiled import not_converted
+        >>> not_converted(abs)(-2)
+        2
+    """
+    return tf.autograph.experimental.do_not_convert(method)
 
 
 class CompiledCalls:

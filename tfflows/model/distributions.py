@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfflows.distributions.of_flow import FlowDistribution
 from tfflows.layers.base import Untracked
@@ -19,7 +20,7 @@ class FlowDistributions:
     """
 
     @property
-    def bijector(self):
+    def bijector(self) -> tfp.bijectors.Bijector:
         """The transform as a `tfb.Bijector`; see `tfflows.bijectors.LayerBijector`.
 
         It takes float contexts as the flow does, and standardises them, too.
@@ -32,7 +33,7 @@ class FlowDistributions:
         return self._bijector.value
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         """The flow as a `tfd.TransformedDistribution` over continuous x.
 
         Outside of the support its `log_prob` is -inf, where that of the flow is an error: this is
@@ -40,7 +41,7 @@ class FlowDistributions:
         """
         return FlowDistribution(self.base, self.bijector)
 
-    def given(self, context):
+    def given(self, context: ArrayLike) -> tfd.Distribution:
         """The conditional density of x given one context, or a batch of densities given several.
 
         Args:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.layers.base import Untracked
 from tfflows.layers.chain import set_memory_mode
@@ -75,7 +76,7 @@ class FlowFitting(FlowAdapting, CheckedSteps):
         annealing_epochs: int = 0,
         path_gradient: bool = False,
         **kwargs,
-    ):
+    ) -> keras.callbacks.History:
         """Train from a density that is known up to a factor, by reverse KL.
 
         For this call it takes the place of the loss that the flow was compiled with. Layers that
@@ -159,12 +160,14 @@ class FlowFitting(FlowAdapting, CheckedSteps):
         context = context if self.is_conditional else None
         return (self.unpacked(x), context, self.step_seed(training)), None, sample_weight
 
-    def step_values(self, x, context, seed, training):
+    def step_values(
+        self, x: ArrayLike, context: ArrayLike, seed: ArrayLike, training: bool
+    ) -> dict[str, tf.Tensor]:
         """What the compiled loss makes of a step, see `tfflows.training.losses.Loss`."""
         self._check_pixels_dtype(x)
         return self.loss(self, x, context, seed, training)
 
-    def count_adjoint(self, num_evaluations):
+    def count_adjoint(self, num_evaluations: tf.Tensor) -> None:
         """Record for `backward_nfe` what the gradient of one of the solves of a step cost."""
         if "backward_nfe" in self._measured.value:
             num_solves = len(layers_of_kind(self.transform, ContinuousLayer))

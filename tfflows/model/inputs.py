@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import require_dtype, require_finite, require_range
 from tfflows.distributions.dequantization import dequantize, require_pixels
@@ -54,7 +55,9 @@ class FlowInputs:
         """Whether the flow takes a context."""
         return self.context_dim is not None or self.num_classes is not None
 
-    def continuous(self, x, seed=None, training=False):
+    def continuous(
+        self, x: ArrayLike, seed: ArrayLike | None = None, training: bool = False
+    ) -> tuple:
         """x as a finite tensor of floats, and log q(u|x) of the noise u in it.
 
         They are of the flow's dtype, or float64 where x has more digits than float32 and the
@@ -98,27 +101,27 @@ class FlowInputs:
                 "continuous values too.)"
             )
 
-    def checked_values(self, x):
+    def checked_values(self, x: ArrayLike) -> tf.Tensor:
         """x itself, if it is what the flow can be fitted on: finite, or pixels in range."""
         if self.num_bits is not None:
             return require_pixels(x, self.num_bits)
         x = tf.cast(x, self.compute_dtype)
         return require_finite(x, f"{self.name} needs finite x")
 
-    def layer_context(self, context, x):
+    def layer_context(self, context: ArrayLike, x: ArrayLike) -> tf.Tensor | None:
         """The context as the float matrix that the layers take, or `None`.
 
         Labels become one-hot vectors. Vectors are standardised, by what `adapt` saw.
         """
         return self.standardized_context(self.checked_context(context, x))
 
-    def standardized_context(self, context):
+    def standardized_context(self, context: tf.Tensor | None) -> tf.Tensor | None:
         """A float context, as it was given, with a mean of 0 and a standard deviation of 1."""
         if self.context_layer is None:
             return context
         return self.context_layer.inverse_pass(context, Pass(log_dets=False))[0]
 
-    def checked_context(self, context, x):
+    def checked_context(self, context: ArrayLike, x: ArrayLike) -> tf.Tensor | None:
         """The context as a float matrix, or `None`, before it is standardised."""
         if not self.is_conditional:
             if context is not None:

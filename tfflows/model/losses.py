@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.settings import Settings, as_value
 from tfflows.layers.continuous import ContinuousLayer
@@ -17,6 +19,9 @@ from tfflows.layers.paths import path_of
 from tfflows.layers.solves import Costs
 from tfflows.random import stateless
 from tfflows.random.seeds import own_rows, replica_and_number, stateless_seed
+
+if TYPE_CHECKING:
+    from tfflows.flow import Flow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +42,20 @@ class Loss(Settings):
         minimised, and what metrics are named, `"nll"` for the likelihood.
     """
 
-    def __call__(self, flow, x, context=None, seed=None, training=True) -> dict:
+    def __call__(
+        self,
+        flow: Flow,
+        x: tf.Tensor,
+        context: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> dict:
         raise NotImplementedError(f"{type(self).__name__} does not say what is minimised.")
 
-    def check(self, flow):
+    def check(self, flow: Flow) -> None:
         """Raise `ValueError` if the flow cannot be trained with it."""
 
-    def metrics(self, flow) -> tuple[str, ...]:
+    def metrics(self, flow: Flow) -> tuple[str, ...]:
         """Names of the metrics of a flow beside `nll` and `bits_per_dim`, of training or not."""
         return ()
 
@@ -96,18 +108,25 @@ class NegativeLogLikelihood(Loss):
     def _penalties(self):
         return {name: getattr(self, name) for name in ("kinetic_energy", "jacobian_norm")}
 
-    def check(self, flow):
+    def check(self, flow: Flow) -> None:
         if any(self._penalties.values()) and not layers_of_kind(flow.transform, ContinuousLayer):
             raise ValueError(
                 f"{self} penalises the paths of continuous layers, but {flow.name} has none."
             )
 
-    def metrics(self, flow):
+    def metrics(self, flow: Flow) -> tuple[str, ...]:
         if not layers_of_kind(flow.transform, ContinuousLayer):
             return ()
         return ("nfe", "backward_nfe", *(self._penalties if any(self._penalties.values()) else ()))
 
-    def __call__(self, flow, x, context=None, seed=None, training=True):
+    def __call__(
+        self,
+        flow: Flow,
+        x: tf.Tensor,
+        context: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> dict[str, tf.Tensor]:
         x, log_q = flow.continuous(x, seed, training)
         # In evaluation the noise of log-dets is that of every other evaluation.
         seed = seed if training else None
@@ -156,13 +175,20 @@ class FlowMatching(Loss):
         TensorShape([8])
     """
 
-    def check(self, flow):
+    def check(self, flow: Flow) -> None:
         self._path(flow)
 
-    def metrics(self, flow):
+    def metrics(self, flow: Flow) -> tuple[str, ...]:
         return ("flow_matching", *NegativeLogLikelihood().metrics(flow))
 
-    def __call__(self, flow, x, context=None, seed=None, training=True):
+    def __call__(
+        self,
+        flow: Flow,
+        x: tf.Tensor,
+        context: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> dict[str, tf.Tensor]:
         if not training:
             return NegativeLogLikelihood()(flow, x, context, seed, training)
         errors = self._errors(flow, x, context, stateless_seed(seed))
@@ -198,7 +224,7 @@ class FlowMatching(Loss):
         return tf.add_n(errors) / len(blocks)
 
 
-def as_loss(value) -> Loss:
+def as_loss(value: tf.Tensor) -> Loss:
     """The loss that `compile` was given: a value, its serialised form or a name of 0.1.0.
 
     Raises:
@@ -218,7 +244,7 @@ def as_loss(value) -> Loss:
     return as_value(Loss, value, expected)
 
 
-def mean_over_batch(values, sample_weight=None) -> tf.Tensor:
+def mean_over_batch(values: tf.Tensor, sample_weight: ArrayLike | None = None) -> tf.Tensor:
     """A replica's part of the mean over a batch that all replicas share, weighted or not.
 
     Keras adds the replicas' gradients up.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
@@ -15,6 +16,9 @@ from tfflows.layers.parts import layers_of_kind
 from tfflows.layers.passes import Pass
 from tfflows.model.losses import Loss
 from tfflows.random.seeds import own_rows, stateless_seed
+
+if TYPE_CHECKING:
+    from tfflows.flow import Flow
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -59,7 +63,7 @@ class ReverseKL(Loss):
     target_log_prob: Callable
     path_gradient: bool = False
 
-    def check(self, flow):
+    def check(self, flow: Flow) -> None:
         if flow.num_bits is not None:
             raise ValueError(
                 f"ReverseKL is for densities of continuous x, but {flow.name} is one of pixels."
@@ -82,10 +86,17 @@ class ReverseKL(Loss):
                 "have no gradient; make it with trainable=False."
             )
 
-    def metrics(self, flow):
+    def metrics(self, flow: Flow) -> tuple[str, ...]:
         return ("elbo",)
 
-    def __call__(self, flow, x, context=None, seed=None, training=True):
+    def __call__(
+        self,
+        flow: Flow,
+        x: tf.Tensor,
+        context: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> dict[str, tf.Tensor]:
         seed = stateless_seed(seed)
         z = own_rows(lambda n: flow.draw_base(n, seed), tf.shape(x)[0])
         call = Pass(training=training, seed=seed)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 
-def in_batches(function: Callable, rows: Sequence[tf.Tensor | None], batch_size: int | None):
+def in_batches(function: Callable, rows: Sequence[tf.Tensor | None], batch_size: int | None) -> Any:
     """`function(*rows)`, called for `batch_size` rows at a time, in the memory that these take.
 
     Args:

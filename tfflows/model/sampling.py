@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import as_dtype, require_dtype
 from tfflows.distributions.standard import as_base
 from tfflows.layers.multiscale import MultiScale
 from tfflows.layers.parts import layers_of_kind
 from tfflows.layers.passes import Pass
+from tfflows.model.compiled import not_converted
 from tfflows.model.row_batches import in_batches
 from tfflows.random.noise import BatchNoise
 from tfflows.random.seeds import stateless_seed
 
 # AutoGraph has nothing to convert here, and takes three times as long as the tracing itself.
-_not_converted = tf.autograph.experimental.do_not_convert
 
 
 class FlowSampling:
@@ -45,8 +48,15 @@ class FlowSampling:
         """Distribution of z; its weights are those of `base_layer`."""
         return self.base_layer.distribution
 
-    @_not_converted
-    def sample(self, n: int, temperature: float = 1.0, seed=None, context=None, batch_size=None):
+    @not_converted
+    def sample(
+        self,
+        n: int,
+        temperature: float = 1.0,
+        seed: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        batch_size: int | None = None,
+    ) -> tf.Tensor:
         """Draw `[n, *event_shape]` samples, continuous values also for images.
 
         Args:
@@ -66,10 +76,15 @@ class FlowSampling:
         """
         return self._draw(n, temperature, seed, context, batch_size, log_dets=False)[0]
 
-    @_not_converted
+    @not_converted
     def sample_and_log_prob(
-        self, n: int, temperature: float = 1.0, seed=None, context=None, batch_size=None
-    ):
+        self,
+        n: int,
+        temperature: float = 1.0,
+        seed: ArrayLike | None = None,
+        context: ArrayLike | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """`sample`, and the `log_prob` of what was drawn, `[n]`, from the same pass.
 
         It is that of the flow itself, whatever the temperature; arguments and errors as for
@@ -77,11 +92,11 @@ class FlowSampling:
         """
         return self._draw(n, temperature, seed, context, batch_size, log_dets=True)
 
-    def draw_base(self, n, seed, temperature=1.0):
+    def draw_base(self, n: int, seed: ArrayLike, temperature: float = 1.0) -> tf.Tensor:
         """n latents of the base, n a number or a scalar tensor."""
         return self.base_layer.draw(BatchNoise(n, seed, self.compute_dtype), temperature)
 
-    def _draw(self, n, temperature, seed, context, batch_size, log_dets):
+    def _draw(self, n, temperature, seed, context, batch_size, log_dets) -> Any:
         if tf.is_tensor(n) and n.dtype.is_integer and tf.executing_eagerly():
             n = n.numpy()
         if not isinstance(n, (int, np.integer)) or n < 1:

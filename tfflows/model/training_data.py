@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import types
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import require_finite, require_not_negative
 from tfflows.model.inputs import FlowInputs, as_array
@@ -22,7 +24,7 @@ class FlowData(FlowInputs):
     there are weights and no context, zeros take its place, since Keras drops weights otherwise.
     """
 
-    def check_data(self, x, y=None, sample_weight=None):
+    def check_data(self, x: Any, y: Any | None = None, sample_weight: Any | None = None) -> tuple:
         """x, context and weights as Keras is to have them, checked.
 
         Arrays, data frames and lists are checked as a whole and at once. A `tf.data.Dataset`, a
@@ -64,7 +66,7 @@ class FlowData(FlowInputs):
             return self._packed(x, y, sample_weight)
         return x, y, sample_weight
 
-    def for_keras(self, x):
+    def for_keras(self, x: Any) -> Any:
         """An array as Keras is to have it, which rounds all floats to its `floatx`, float32.
 
         Float64 numbers that float32 would change go as their bits; `unpacked` makes them numbers
@@ -79,18 +81,18 @@ class FlowData(FlowInputs):
         return x if np.array_equal(wide, wide.astype("float32")) else wide.view("uint64")
 
     @staticmethod
-    def unpacked(x):
+    def unpacked(x: tf.Tensor) -> tf.Tensor:
         """Numbers of a batch of `for_keras`."""
         return tf.bitcast(x, tf.float64) if x.dtype == tf.uint64 else x
 
-    def check_values(self, x):
+    def check_values(self, x: ArrayLike) -> None:
         """Raise `ValueError` unless an array can be fitted or evaluated on."""
         self._check_shape_and_dtype(tf.TensorShape(x.shape), tf.as_dtype(x.dtype))
         self._check_pixels_dtype(x)
         with tf.device("CPU:0"):
             self.checked_values(tf.convert_to_tensor(x))
 
-    def require_class_weights(self, class_weight):
+    def require_class_weights(self, class_weight: dict) -> None:
         """Raise `ValueError` if there are weights of classes, but no classes."""
         if class_weight is not None and self.num_classes is None:
             raise ValueError(
@@ -98,7 +100,7 @@ class FlowData(FlowInputs):
                 "sample_weight."
             )
 
-    def first_batch(self, x):
+    def first_batch(self, x: Any) -> tuple:
         """x and context of a checked data set's first batch, and the data set with all of them."""
         if isinstance(x, types.GeneratorType):
             first = next(x, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -18,7 +20,9 @@ class _Conv2D(keras.layers.Conv2D):
 class _ConvNetwork(keras.layers.Layer):
     """What the two networks share: the context is added as one bias per channel."""
 
-    def __init__(self, output_dim, width, activation, zero_output, **kwargs):
+    def __init__(
+        self, output_dim: int, width: int, activation: str | Callable, zero_output: bool, **kwargs
+    ):
         super().__init__(**kwargs)
         self.output_dim = int(output_dim)
         self.width = int(width)
@@ -103,7 +107,7 @@ class ConvNetwork(_ConvNetwork):
         self,
         output_dim: int,
         width: int = 512,
-        activation="relu",
+        activation: str | Callable = "relu",
         zero_output: bool = False,
         edge_bias: bool = False,
         **kwargs,
@@ -183,7 +187,7 @@ class ResidualConvNetwork(_ConvNetwork):
         output_dim: int,
         width: int = 64,
         num_blocks: int = 4,
-        activation="relu",
+        activation: str | Callable = "relu",
         zero_output: bool = False,
         **kwargs,
     ):

@@ -27,7 +27,9 @@ class _LipschitzLayer(keras.layers.Layer):
     `_norm_bound(kernel)`, any norm from above, and the shapes of kernel and singular vector.
     """
 
-    def __init__(self, units, coefficient, norm, tolerance, **kwargs):
+    def __init__(
+        self, units: int, coefficient: float, norm: float, tolerance: float | None, **kwargs
+    ):
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
@@ -67,14 +69,14 @@ class _LipschitzLayer(keras.layers.Layer):
             )
         self.built = True
 
-    def parameters(self, training: bool = False):
+    def parameters(self, training: bool = False) -> tuple:
         """The normalised kernel and the bias, as tensors; in training the state moves on."""
         return normalized([self], training)[0]
 
     def call(self, x, training=False):
         return self.evaluate(self.parameters(training), x)
 
-    def evaluate(self, parameters, x):
+    def evaluate(self, parameters: tuple, x: tf.Tensor) -> tf.Tensor:
         """The layer's output for what `parameters` returned."""
         kernel, bias = parameters
         return tf.nn.bias_add(self._apply(kernel, x), bias)

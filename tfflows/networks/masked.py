@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.activations import activation_of
 
@@ -69,7 +70,7 @@ class MaskedMLP(keras.layers.Layer):
         num_parameters: int,
         hidden: Sequence[int] = (256, 256),
         order: str | Sequence[int] = "sequential",
-        activation="relu",
+        activation: str | Callable = "relu",
         residual: bool = False,
         zero_output: bool = False,
         **kwargs,
@@ -195,7 +196,13 @@ class MaskedMLP(keras.layers.Layer):
     def call(self, x, context=None):
         return self.function(self.parameters())(x, context)
 
-    def in_order(self, parameters: dict, transform: Callable, given, context=None):
+    def in_order(
+        self,
+        parameters: dict,
+        transform: Callable,
+        given: Callable,
+        context: ArrayLike | None = None,
+    ) -> tf.Tensor:
         """y with `y_i = transform(given_i, p_i)`, p_i the parameters that the y before i give.
 
         Level by level, each step computes the hidden units that the last level has completed, and

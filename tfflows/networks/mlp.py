@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import ops
@@ -14,7 +14,14 @@ from tfflows.networks.precision import output_dtype
 class _DenseNetwork(keras.layers.Layer):
     """What the two networks share: the context joins the input, the last layer is linear."""
 
-    def __init__(self, output_dim, activation, dropout, zero_output, **kwargs):
+    def __init__(
+        self,
+        output_dim: int,
+        activation: str | Callable,
+        dropout: float,
+        zero_output: bool,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.output_dim = int(output_dim)
         self.activation = activation_of(activation)
@@ -81,7 +88,7 @@ class MLP(_DenseNetwork):
         self,
         output_dim: int,
         hidden: Sequence[int] = (256, 256),
-        activation="relu",
+        activation: str | Callable = "relu",
         dropout: float = 0.0,
         zero_output: bool = False,
         **kwargs,
@@ -142,7 +149,7 @@ class ResidualMLP(_DenseNetwork):
         output_dim: int,
         width: int = 256,
         num_blocks: int = 2,
-        activation="relu",
+        activation: str | Callable = "relu",
         dropout: float = 0.0,
         zero_output: bool = False,
         **kwargs,

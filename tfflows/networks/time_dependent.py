@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -17,7 +17,7 @@ class _TimeDependentNetwork(keras.layers.Layer):
         self,
         output_dim: int,
         hidden: Sequence[int] = (64, 64, 64),
-        activation="tanh",
+        activation: str | Callable = "tanh",
         squash: bool = True,
         zero_output: bool = False,
         **kwargs,

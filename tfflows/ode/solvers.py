@@ -96,7 +96,9 @@ class DormandPrince(Solver):
     def __str__(self):
         return f"dormand_prince, rtol {self.rtol:g}, atol {self.atol:g}"
 
-    def make(self, length, training=False, on_adjoint=None):
+    def make(
+        self, length: float, training: bool = False, on_adjoint: Callable | None = None
+    ) -> tfp.math.ode.Solver:
         own = self.training if training and self.training is not None else self
         adjoint = own.adjoint
         if adjoint is None:
@@ -150,7 +152,9 @@ class RungeKutta4(Solver):
     def __str__(self):
         return f"rk4, {self.steps} steps"
 
-    def make(self, length, training=False, on_adjoint=None):
+    def make(
+        self, length: float, training: bool = False, on_adjoint: Callable | None = None
+    ) -> tfp.math.ode.Solver:
         return FixedRungeKutta4(
             self.steps,
             make_adjoint_solver_fn=lambda: FixedRungeKutta4(self.steps, on_solve=on_adjoint),

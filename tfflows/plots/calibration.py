@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def figure_of_calibration(calibration: Calibration) -> Figure:
     return figure
 
 
-def save_calibration(calibration: Calibration, path) -> Path:
+def save_calibration(calibration: Calibration, path: str | os.PathLike) -> Path:
     """Write `figure_of_calibration(calibration)` as a PNG file and return its path.
 
     Raises:

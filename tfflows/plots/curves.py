@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def _draw(panel, runs, key, label) -> None:
         panel.errorbar(epochs, means, errors, marker=".", capsize=2, label=label)
 
 
-def save_curves(path, rows: Sequence[dict[str, float]], *others) -> Path:
+def save_curves(path: str | os.PathLike, rows: Sequence[dict[str, float]], *others) -> Path:
     """Write `figure_of_curves(rows, *others)` as a PNG file and return its path.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def figures_of_deformation(flow: Flow, frames_per_layer: int = 10) -> Iterator[F
     return frames()
 
 
-def save_deformation(flow: Flow, path, **kwargs) -> Path:
+def save_deformation(flow: Flow, path: str | os.PathLike, **kwargs) -> Path:
     """Write `figure_of_deformation(flow, **kwargs)` as a PNG file and return its path.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from tfflows.plots.samples import figure_of_samples
 _WRITERS = {".gif": PillowWriter, ".mp4": FFMpegWriter}
 
 
-def save_film(path, figures: Iterable[Figure], frames_per_second: float = 10) -> Path:
+def save_film(
+    path: str | os.PathLike, figures: Iterable[Figure], frames_per_second: float = 10
+) -> Path:
     """Write figures of one size as the frames of a film and return its path.
 
     Args:
@@ -66,7 +69,10 @@ class Film(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, path, draw: Callable[[Flow], Figure] = figure_of_samples, frames_per_second: float = 5
+        self,
+        path: str | os.PathLike,
+        draw: Callable[[Flow], Figure] = figure_of_samples,
+        frames_per_second: float = 5,
     ):
         super().__init__()
         self.path, self.draw, self.frames_per_second = Path(path), draw, frames_per_second

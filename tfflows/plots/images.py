@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from tfflows.distributions.dequantization import quantize
 from tfflows.plots.files import save
@@ -16,7 +18,7 @@ from tfflows.plots.files import save
 _LETTER = 7
 
 
-def image_grid(images, columns: int | None = None, padding: int = 1) -> np.ndarray:
+def image_grid(images: ArrayLike, columns: int | None = None, padding: int = 1) -> np.ndarray:
     """Images side by side, as one array `[height, width, channels]`.
 
     Args:
@@ -42,7 +44,7 @@ def image_grid(images, columns: int | None = None, padding: int = 1) -> np.ndarr
 
 
 def figure_of_rows(
-    images,
+    images: ArrayLike,
     num_bits: int = 8,
     row_labels: Sequence[str] | None = None,
     column_labels: Sequence[str] | None = None,
@@ -95,7 +97,7 @@ def figure_of_rows(
     return figure
 
 
-def save_rows(path, images, **kwargs) -> Path:
+def save_rows(path: str | os.PathLike, images: ArrayLike, **kwargs) -> Path:
     """Write `figure_of_rows(images, **kwargs)` as a PNG file and return its path.
 
     Raises:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from tfflows.flow import Flow
 from tfflows.plots.files import save
 
 
-def figure_of_jacobian(flow: Flow, x, context=None) -> Figure:
+def figure_of_jacobian(flow: Flow, x: ArrayLike, context: ArrayLike | None = None) -> Figure:
     """Heat map of dz/dx at an example: a row for each dimension of z, a column for each of x.
 
     A masked autoregressive flow has a triangle, one coupling an identity and a block, and the
@@ -55,7 +57,9 @@ def figure_of_jacobian(flow: Flow, x, context=None) -> Figure:
     return figure
 
 
-def save_jacobian(flow: Flow, path, x, context=None) -> Path:
+def save_jacobian(
+    flow: Flow, path: str | os.PathLike, x: ArrayLike, context: ArrayLike | None = None
+) -> Path:
     """Write `figure_of_jacobian(flow, x, context)` as a PNG file and return its path.
 
     Raises:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from tfflows.plots.files import save
 from tfflows.vae import VAE
 
 
-def figure_of_latents(vae: VAE, x, seed=0) -> Figure:
+def figure_of_latents(vae: VAE, x: ArrayLike, seed: ArrayLike = 0) -> Figure:
     """Picture of the aggregated posterior beside the prior: where the two differ is a hole.
 
     One panel has a draw of q(z|x) for each x, the other as many of the prior, both in the two
@@ -49,7 +51,7 @@ def figure_of_latents(vae: VAE, x, seed=0) -> Figure:
     return figure
 
 
-def save_latents(vae: VAE, path, x, seed=0) -> Path:
+def save_latents(vae: VAE, path: str | os.PathLike, x: ArrayLike, seed: ArrayLike = 0) -> Path:
     """Write `figure_of_latents(vae, x, seed)` as a PNG file and return its path.
 
     Raises:

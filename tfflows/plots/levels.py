@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from tfflows.distributions.dequantization import quantize
 from tfflows.flow import Flow
@@ -16,7 +18,13 @@ from tfflows.plots.images import figure_of_rows
 from tfflows.random.seeds import stateless_seed
 
 
-def figure_of_levels(flow: Flow, x, context=None, temperature: float = 1.0, seed=0) -> Figure:
+def figure_of_levels(
+    flow: Flow,
+    x: ArrayLike,
+    context: ArrayLike | None = None,
+    temperature: float = 1.0,
+    seed: ArrayLike = 0,
+) -> Figure:
     """Rows of images of which fewer and fewer levels keep their latents: what is left is theirs.
 
     The first row has the images themselves. In each row below, one more level's latents, finest
@@ -36,7 +44,7 @@ def figure_of_levels(flow: Flow, x, context=None, temperature: float = 1.0, seed
     appendix B, with other latents drawn anew.
 
     Example:
-        >>> flow = tfflows.Glow((8, 8, 1), num_levels=2, num_steps=1, width=4, num_bits=4)
+        >>> flow = tfflows.Glow((8, 8, 1), levels=2, steps=1, width=4, num_bits=4)
         >>> images = np.random.default_rng(0).integers(16, size=[3, 8, 8, 1])
         >>> figure = tfflows.plots.figure_of_levels(flow, images)
         >>> [text.get_text() for text in figure.texts]
@@ -62,7 +70,7 @@ def figure_of_levels(flow: Flow, x, context=None, temperature: float = 1.0, seed
     return figure_of_rows(np.stack(rows), flow.num_bits or 8, row_labels=labels)
 
 
-def save_levels(flow: Flow, path, x, **kwargs) -> Path:
+def save_levels(flow: Flow, path: str | os.PathLike, x: ArrayLike, **kwargs) -> Path:
     """Write `figure_of_levels(flow, x, **kwargs)` as a PNG file and return its path.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def figure_of_masks(flow: Flow) -> Figure:
     return figure
 
 
-def save_masks(flow: Flow, path) -> Path:
+def save_masks(flow: Flow, path: str | os.PathLike) -> Path:
     """Write `figure_of_masks(flow)` as a PNG file and return its path.
 
     Raises:

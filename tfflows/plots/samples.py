@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from tfflows import edit
 from tfflows.distributions.dequantization import quantize
@@ -20,8 +22,8 @@ def figure_of_samples(
     flow: Flow,
     n: int | None = None,
     temperature: float | Sequence[float] = 1.0,
-    seed=0,
-    context=None,
+    seed: ArrayLike = 0,
+    context: ArrayLike | None = None,
     limits: Sequence[Sequence[float]] | None = None,
 ) -> Figure:
     """Picture of n samples: a grid of images, or 2-D samples beside the density's heat map.
@@ -64,7 +66,7 @@ def can_draw(flow: Flow) -> bool:
     return len(flow.event_shape) == 3 and flow.event_shape[-1] in (1, 3)
 
 
-def save_samples(flow: Flow, path, **kwargs) -> Path:
+def save_samples(flow: Flow, path: str | os.PathLike, **kwargs) -> Path:
     """Write `figure_of_samples(flow, **kwargs)` as a PNG file and return its path.
 
     Raises:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from tfflows.flow import Flow
 from tfflows.plots.files import save
@@ -14,7 +16,10 @@ from tfflows.random.seeds import stateless_seed
 
 
 def figure_of_trajectory(
-    flow: Flow, n: int = 1000, times: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0), seed=0
+    flow: Flow,
+    n: int = 1000,
+    times: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
+    seed: ArrayLike = 0,
 ) -> Figure:
     """Picture of n samples of a 2-D continuous flow on their way from the base to the data.
 
@@ -40,7 +45,9 @@ def figure_of_trajectory(
     return figure
 
 
-def figures_of_trajectory(flow: Flow, n: int = 1000, frames: int = 50, seed=0) -> Iterator[Figure]:
+def figures_of_trajectory(
+    flow: Flow, n: int = 1000, frames: int = 50, seed: ArrayLike = 0
+) -> Iterator[Figure]:
     """The frames of a film of `figure_of_trajectory`, for `save_film`.
 
     Args:
@@ -73,7 +80,7 @@ def figures_of_trajectory(flow: Flow, n: int = 1000, frames: int = 50, seed=0) -
     return drawn()
 
 
-def save_trajectory(flow: Flow, path, **kwargs) -> Path:
+def save_trajectory(flow: Flow, path: str | os.PathLike, **kwargs) -> Path:
     """Write `figure_of_trajectory(flow, **kwargs)` as a PNG file and return its path.
 
     Raises:

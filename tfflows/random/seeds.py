@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 
 def hashed_seed(run: int, step, position) -> tf.Tensor:
@@ -46,7 +47,7 @@ def _bits(shape, seed):
     )
 
 
-def stateless_seed(seed) -> tf.Tensor:
+def stateless_seed(seed: ArrayLike) -> tf.Tensor:
     """Two int32 numbers for TensorFlow's stateless generators.
 
     Args:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import math
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -24,7 +26,9 @@ class SampleGrid(keras.callbacks.Callback):
         log_dir: TensorBoard's folder, or `None`.
     """
 
-    def __init__(self, path, every: int = 1, log_dir=None):
+    def __init__(
+        self, path: str | os.PathLike, every: int = 1, log_dir: str | os.PathLike | None = None
+    ):
         super().__init__()
         self.path = Path(path)
         self.every = every
@@ -50,7 +54,7 @@ class BestWeights(keras.callbacks.Callback):
         best: lowest validation nll of an earlier part of this run.
     """
 
-    def __init__(self, path, best: float = math.inf):
+    def __init__(self, path: str | os.PathLike, best: float = math.inf):
         super().__init__()
         self.path = Path(path)
         self.best = best
@@ -71,7 +75,7 @@ class Backup(keras.callbacks.Callback):
             one of them is damaged.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike):
         super().__init__()
         self.folder = Path(folder)
 
@@ -85,7 +89,7 @@ class Backup(keras.callbacks.Callback):
         """Whole epochs in the newest backup, 0 without one."""
         return max((epochs for epochs, _ in self._files()), default=0)
 
-    def restore(self, model, write=print) -> int:
+    def restore(self, model: keras.Model, write: Callable[[str], None] = print) -> int:
         """Load the newest backup that can be read; returns its number of whole epochs.
 
         Args:
@@ -139,7 +143,7 @@ class Progress(keras.callbacks.Callback):
         "drift": "inversion error",
     }
 
-    def __init__(self, batch_size: int, write=print):
+    def __init__(self, batch_size: int, write: Callable[[str], None] = print):
         super().__init__()
         self._batch_size = batch_size
         self._write = write

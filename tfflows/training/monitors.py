@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.evaluate import round_trip_error
 from tfflows.layers import ResidualBlock
@@ -103,7 +105,13 @@ class DriftMonitor(keras.callbacks.Callback):
 
     tolerance = 1e-3
 
-    def __init__(self, x, context=None, write=print, drifts: Sequence[float] = ()):
+    def __init__(
+        self,
+        x: ArrayLike,
+        context: ArrayLike | None = None,
+        write: Callable[[str], None] = print,
+        drifts: Sequence[float] = (),
+    ):
         super().__init__()
         self._examples = x, context
         self._write = write
@@ -196,7 +204,7 @@ class LatentHistogram(keras.callbacks.Callback):
         log_dir: TensorBoard's folder.
     """
 
-    def __init__(self, x, context, log_dir):
+    def __init__(self, x: ArrayLike, context: ArrayLike, log_dir: str | os.PathLike):
         super().__init__()
         self._examples = x, context
         self._writer = tf.summary.create_file_writer(str(log_dir))

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfflows.checks.settings import Settings, serialized
 from tfflows.data import Dataset, load
 from tfflows.layers.memory import require_memory_mode
+
+if TYPE_CHECKING:
+    from tfflows.flow import Flow
+
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -131,7 +137,7 @@ class Recipe:
         return self.replace(**self.pretraining, pretraining=None)
 
     @classmethod
-    def from_file(cls, path) -> Recipe:
+    def from_file(cls, path: str | os.PathLike) -> Recipe:
         """Read a recipe from JSON.
 
         Raises:
@@ -163,7 +169,7 @@ class Recipe:
         """The recipe as the text of its file."""
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
-    def to_file(self, path) -> None:
+    def to_file(self, path: str | os.PathLike) -> None:
         """Write the recipe as JSON."""
         Path(path).write_text(self.to_json(), encoding="utf-8")
 
@@ -184,7 +190,7 @@ class Recipe:
         both = [{name: getattr(recipe, name) for name in compared} for recipe in (self, other)]
         return _differences(*both)
 
-    def build_flow(self, data: Dataset, name: str | None = None):
+    def build_flow(self, data: Dataset, name: str | None = None) -> Flow:
         """A new, untrained flow for a data set, reproducible from the seed."""
         import keras
 

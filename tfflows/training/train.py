@@ -13,6 +13,7 @@ import platform
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -56,9 +57,9 @@ _MOST_REWINDS = 3
 
 def train(
     recipe: Recipe,
-    folder,
+    folder: str | os.PathLike,
     data: Dataset | None = None,
-    write=print,
+    write: Callable[[str], None] = print,
     strategy: tf.distribute.Strategy | None = None,
 ) -> Flow:
     """Train a flow and return it with the weights of its best epoch on the validation split.

@@ -56,13 +56,13 @@ class Transformer:
 
     # What layers call.
 
-    def forward(self, z, parameters: Sequence):
+    def forward(self, z: tf.Tensor, parameters: Sequence) -> tuple[tf.Tensor, tf.Tensor]:
         """Map `z` to `x` and return `x, log|dx/dz|`, both of z's shape."""
         z, parameters = self._checked(z, parameters)
         x, log_det = self._forward(z, *parameters)
         return x, _of_shape(log_det, z)
 
-    def inverse(self, x, parameters: Sequence):
+    def inverse(self, x: tf.Tensor, parameters: Sequence) -> tuple[tf.Tensor, tf.Tensor]:
         """Map `x` to `z` and return `z, log|dz/dx|`, both of x's shape."""
         x, parameters = self._checked(x, parameters)
         z, log_det = self._inverse(x, *parameters)
@@ -94,12 +94,12 @@ class Transformer:
 
     # Keras's side of the contract.
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The dataclass's fields, from which `from_config` makes an equal transformer."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Transformer:
         """The transformer that has this configuration."""
         return cls(**config)
 
@@ -126,7 +126,7 @@ def of_rank(parameters: Sequence[tf.Tensor], rank: int) -> list[tf.Tensor]:
     ]
 
 
-def as_transformer(value) -> Transformer:
+def as_transformer(value: tf.Tensor) -> Transformer:
     """The transformer that a layer was given, as itself or in Keras's serialised form.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import as_dtype, require_finite
 from tfflows.layers.passes import Pass
@@ -19,7 +20,13 @@ tfd = tfp.distributions
 class VAECalls:
     """The part of `VAE` that says bounds, encodes, decodes and draws."""
 
-    def elbo(self, x, seed=None, num_samples: int = 1, batch_size=None):
+    def elbo(
+        self,
+        x: ArrayLike,
+        seed: ArrayLike | None = None,
+        num_samples: int = 1,
+        batch_size: int | None = None,
+    ) -> tf.Tensor:
         """Evidence lower bound on log p(x) in nats, `[batch]`, an unbiased estimate of it.
 
         The KL divergence is computed where it has a closed form, and estimated elsewhere.
@@ -36,7 +43,13 @@ class VAECalls:
         """
         return self._of_samples("elbo", x, seed, num_samples, batch_size)
 
-    def log_weights(self, x, seed=None, num_samples: int = 1, batch_size=None):
+    def log_weights(
+        self,
+        x: ArrayLike,
+        seed: ArrayLike | None = None,
+        num_samples: int = 1,
+        batch_size: int | None = None,
+    ) -> tf.Tensor:
         """log p(x, z) - log q(z|x) of each draw of z, `[batch, num_samples]`; in nats.
 
         The logarithm of their mean weight is the importance-weighted bound on log p(x), see
@@ -44,7 +57,9 @@ class VAECalls:
         """
         return self._of_samples("log_weights", x, seed, num_samples, batch_size)
 
-    def encode(self, x, seed=None, batch_size=None):
+    def encode(
+        self, x: ArrayLike, seed: ArrayLike | None = None, batch_size: int | None = None
+    ) -> tf.Tensor:
         """Latents z of x, `[batch, latent_dim]`: the centre of q(z|x), or a draw given a seed.
 
         The centre is where the posterior takes noise of zero, which is the mean of a Gaussian.
@@ -58,7 +73,7 @@ class VAECalls:
 
         return in_batches(run, (x, noise), batch_size)
 
-    def decode(self, z, batch_size=None):
+    def decode(self, z: ArrayLike, batch_size: int | None = None) -> tf.Tensor:
         """E[x|z], `[batch, *event_shape]`, of latents z."""
         z = require_finite(as_dtype(z, self.compute_dtype), f"{self.name} needs finite z")
         if z.shape.rank != 2 or z.shape[-1] != self.latent_dim:
@@ -68,11 +83,19 @@ class VAECalls:
             )
         return in_batches(lambda rows: self._compiled(self._decoded, (rows,)), (z,), batch_size)
 
-    def reconstruct(self, x, seed=None, batch_size=None):
+    def reconstruct(
+        self, x: ArrayLike, seed: ArrayLike | None = None, batch_size: int | None = None
+    ) -> tf.Tensor:
         """E[x|z] for z = `encode(x, seed)`; arguments and errors as there."""
         return self.decode(self.encode(x, seed, batch_size), batch_size)
 
-    def impute(self, x, num_samples: int = 1000, num_draws: int | None = None, seed=None):
+    def impute(
+        self,
+        x: ArrayLike,
+        num_samples: int = 1000,
+        num_draws: int | None = None,
+        seed: ArrayLike | None = None,
+    ) -> np.ndarray:
         """x with its missing values filled in, of an observation model `tfflows.vae.Missing`.
 
             E[x_missing | x_observed] = sum_j w_j E[x_missing | z_j],  w_j of p(x_observed, z_j) / q
@@ -102,7 +125,9 @@ class VAECalls:
             )
         return impute(self, x, num_samples, num_draws, seed)
 
-    def sample(self, n: int, temperature: float = 1.0, seed=None, mean: bool = False):
+    def sample(
+        self, n: int, temperature: float = 1.0, seed: ArrayLike | None = None, mean: bool = False
+    ) -> tf.Tensor:
         """n draws of x, `[n, *event_shape]`: z from the prior, and x from p(x|z).
 
         Args:
@@ -116,15 +141,17 @@ class VAECalls:
         """
         return self._compiled(self._sampled, (), self._numbers(n, temperature, seed), mean=mean)
 
-    def sample_latents(self, n: int, temperature: float = 1.0, seed=None):
+    def sample_latents(
+        self, n: int, temperature: float = 1.0, seed: ArrayLike | None = None
+    ) -> tf.Tensor:
         """n draws of z from the prior, `[n, latent_dim]`; arguments and errors as for `sample`."""
         return self._compiled(self._sampled_latents, (), self._numbers(n, temperature, seed))
 
-    def posterior_given(self, x) -> tfd.Distribution:
+    def posterior_given(self, x: ArrayLike) -> tfd.Distribution:
         """q(z|x) of a batch of x as one of TFP's distributions, of batch shape `[batch]`."""
         return self.posterior.distribution(self.posterior_parameters(self.observed(x)))
 
-    def likelihood_given(self, z) -> tfd.Distribution:
+    def likelihood_given(self, z: ArrayLike) -> tfd.Distribution:
         """p(x|z) of a batch of z as one of TFP's distributions, of batch shape `[batch]`."""
         outputs = self.decoder_outputs(as_dtype(z, self.compute_dtype))
         return self.observation.distribution(outputs, self.event_shape)

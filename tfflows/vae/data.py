@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import require_finite
 from tfflows.model.inputs import as_array
@@ -16,7 +19,7 @@ class VAEData(FlowData):
     Integers are the pixels of an observation model, and there is no context.
     """
 
-    def observed(self, x):
+    def observed(self, x: tf.Tensor) -> tf.Tensor:
         """x as a checked tensor: integers for pixels, else finite floats."""
         x = x if tf.is_tensor(x) else tf.convert_to_tensor(as_array(x, self.name))
         self._check_shape_and_dtype(x.shape, x.dtype)
@@ -24,7 +27,7 @@ class VAEData(FlowData):
         x = self.checked_values(x)
         return x if self.num_bits is None else tf.cast(x, tf.int32)
 
-    def checked_values(self, x):
+    def checked_values(self, x: ArrayLike) -> tf.Tensor:
         """x itself, if it is finite, or NaN where that means that it is missing, or pixels."""
         if not isinstance(self.observation, Missing):
             return super().checked_values(x)
@@ -42,11 +45,11 @@ class VAEData(FlowData):
                 f"[0, {2**self.num_bits}), but found dtype {dtype.name}."
             )
 
-    def for_keras(self, x):
+    def for_keras(self, x: Any) -> Any:
         """Data as they are: the observation models' precision is that of Keras's inputs."""
         return x
 
-    def checked_context(self, context, x):
+    def checked_context(self, context: ArrayLike, x: ArrayLike) -> None:
         if context is not None:
             raise ValueError(
                 f"{self.name} learns x from x alone, but was given something else as well; call "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from random import getrandbits
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfflows.checks.values import require_finite
 from tfflows.model.checked_steps import CheckedSteps
@@ -48,7 +50,7 @@ class VAEFitting(CheckedSteps):
         """Whether there are pseudo-inputs of a `tfflows.vae.VampPrior` that no data set yet."""
         return isinstance(self.prior, VampPrior) and not bool(self.prior.adapted.numpy())
 
-    def adapt(self, x):
+    def adapt(self, x: ArrayLike) -> None:
         """Set the pseudo-inputs of a `tfflows.vae.VampPrior` to random ones of x.
 
         `fit` and `train_on_batch` do it if it was not done before: with those of an array, or with
@@ -70,7 +72,7 @@ class VAEFitting(CheckedSteps):
         rows = np.random.default_rng(getrandbits(31)).permutation(len(x))[:number]
         self.prior.start_from(self.observation.as_input(self.observed(x[rows]), self.compute_dtype))
 
-    def start_from(self, x, y=None):
+    def start_from(self, x: Any, y: Any | None = None) -> Any:
         """Checked data, all of them, after what was to start from them did."""
         if not self.needs_adapt:
             return x
@@ -91,7 +93,7 @@ class VAEFitting(CheckedSteps):
         x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         return (x, self.step_seed(training)), None, sample_weight
 
-    def step_values(self, x, seed, training):
+    def step_values(self, x: ArrayLike, seed: ArrayLike, training: bool) -> dict[str, tf.Tensor]:
         """What the compiled objective makes of a step, see `tfflows.vae.Objective`."""
         step = tf.convert_to_tensor(self.optimizer.iterations)
         values = self.loss(self, self.observed(x), seed, training, step)

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 
 from tfflows.distributions.bases import Base
 from tfflows.layers.base import Untracked
+from tfflows.layers.passes import Pass
 from tfflows.networks import MLP
 from tfflows.random.noise import BatchNoise
 from tfflows.vae.posteriors import Posterior, positive, standard_normal_log_prob
@@ -101,7 +102,7 @@ class HierarchicalPrior(_Levels, Base):
             above += dim
         super().build(latent_shape, part_shapes)
 
-    def level(self, above, training=False):
+    def level(self, above: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and scale of the next level given all above it, `[batch, dim]` each."""
         for network, size in zip(self.networks, _starts(self.level_dims)[1:], strict=True):
             if above.shape[-1] == size:
@@ -109,20 +110,20 @@ class HierarchicalPrior(_Levels, Base):
         zeros = tf.zeros([tf.shape(above)[0], self.level_dims[0]], above.dtype)
         return zeros, tf.ones_like(zeros)
 
-    def conditionals(self, z, training=False):
+    def conditionals(self, z: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and scale of each dimension given the levels above it, `[batch, latent_dim]`."""
         levels = [self.level(z[:, :start], training) for start in _starts(self.level_dims)]
         return _side_by_side(levels)
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         return _Hierarchical(self)
 
-    def log_prob(self, z, call):
+    def log_prob(self, z: tf.Tensor, call: Pass) -> tf.Tensor:
         mean, scale = self.conditionals(z, call.training)
         return _log_prob(z, mean, scale)
 
-    def draw(self, noise, temperature=1.0):
+    def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         noise = temperature * noise.normal(self._size)
         z = noise[:, :0]
         for start, dim in zip(_starts(self.level_dims), self.level_dims, strict=True):
@@ -163,7 +164,7 @@ class _Hierarchical(tfd.Distribution):
 class _GaussianLevels(Posterior, keras.layers.Layer):
     """A posterior whose density is that of its `conditionals`."""
 
-    def log_prob(self, z, parameters, call):
+    def log_prob(self, z: tf.Tensor, parameters: tf.Tensor, call: Pass) -> tf.Tensor:
         return _log_prob(z, *self.conditionals(z, parameters, call.training))
 
 
@@ -187,21 +188,23 @@ class TopDown(_GaussianLevels):
         (None, 6)
     """
 
-    def __init__(self, dtype="float32", **kwargs):
+    def __init__(self, dtype: str = "float32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
         self._prior = None
 
-    def attach(self, prior):
+    def attach(self, prior: Base) -> None:
         if not isinstance(prior, HierarchicalPrior):
             raise ValueError(
                 f"TopDown is the posterior of a HierarchicalPrior, but the prior is {prior!r}."
             )
         self._prior = Untracked(prior)
 
-    def num_parameters(self, latent_dim):
+    def num_parameters(self, latent_dim: int) -> int:
         return 2 * latent_dim
 
-    def from_noise(self, noise, parameters, call):
+    def from_noise(
+        self, noise: tf.Tensor, parameters: tf.Tensor, call: Pass
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         dims = self._prior.value.level_dims
         z, scales = noise[:, :0], []
         for start, dim in zip(_starts(dims), dims, strict=True):
@@ -211,7 +214,9 @@ class TopDown(_GaussianLevels):
         log_det = tf.reduce_sum(tf.math.log(tf.concat(scales, -1)), -1)
         return z, standard_normal_log_prob(noise) - log_det
 
-    def conditionals(self, z, parameters, training=False):
+    def conditionals(
+        self, z: tf.Tensor, parameters: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         dims = self._prior.value.level_dims
         return _side_by_side(
             self._level(z[:, :start], parameters, start, dim, training)
@@ -262,7 +267,7 @@ class BottomUp(_Levels, _GaussianLevels):
         level_dims: Sequence[int],
         hidden: Sequence[int] = (128,),
         activation: str = "relu",
-        dtype="float32",
+        dtype: str = "float32",
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
@@ -273,11 +278,13 @@ class BottomUp(_Levels, _GaussianLevels):
             below += dim
         self.built = True
 
-    def num_parameters(self, latent_dim):
+    def num_parameters(self, latent_dim: int) -> int:
         self._require_size(latent_dim)
         return 2 * self.level_dims[-1]
 
-    def from_noise(self, noise, parameters, call):
+    def from_noise(
+        self, noise: tf.Tensor, parameters: tf.Tensor, call: Pass
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         mean, h = tf.split(parameters, 2, -1)
         scales = [positive(h)]
         z = mean + scales[0] * noise[:, -self.level_dims[-1] :]
@@ -289,7 +296,9 @@ class BottomUp(_Levels, _GaussianLevels):
         log_det = tf.reduce_sum(tf.math.log(tf.concat(scales, -1)), -1)
         return z, standard_normal_log_prob(noise) - log_det
 
-    def conditionals(self, z, parameters, training=False):
+    def conditionals(
+        self, z: tf.Tensor, parameters: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         mean, h = tf.split(parameters, 2, -1)
         levels, below = [(mean, positive(h))], self.level_dims[-1]
         for network, dim in zip(self.networks, self.level_dims[-2::-1], strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -60,18 +61,18 @@ class Missing(Observation):
         object.__setattr__(self, "observation", observation)
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int | None:
         return self.observation.num_parameters
 
-    def as_input(self, x, dtype):
+    def as_input(self, x: tf.Tensor, dtype: str) -> tf.Tensor:
         x = self.observation.as_input(x, dtype)
         return tf.where(tf.math.is_nan(x), tf.zeros_like(x), x)
 
-    def distribution(self, outputs, event_shape):
+    def distribution(self, outputs: tf.Tensor, event_shape: Sequence[int]) -> tfd.Distribution:
         complete = self.observation.distribution(outputs, event_shape)
         return _OfWhatIsThere(complete.distribution, len(event_shape))
 
-    def mean(self, outputs, event_shape):
+    def mean(self, outputs: tf.Tensor, event_shape: Sequence[int]) -> tf.Tensor:
         return self.observation.mean(outputs, event_shape)
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 
 from tfflows.checks.settings import Settings, as_value, set_positive
 from tfflows.random.seeds import replica_and_number
+
+if TYPE_CHECKING:
+    from tfflows.vae import VAE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +35,9 @@ class Objective(Settings):
         `"reconstruction"` and `"kl"`, and `"parameters"`, `[batch, n]`, of the posterior.
     """
 
-    def __call__(self, vae, x, seed, training, step) -> dict:
+    def __call__(
+        self, vae: VAE, x: tf.Tensor, seed: tf.Tensor, training: bool, step: tf.Tensor
+    ) -> dict:
         raise NotImplementedError(f"{type(self).__name__} does not say what is maximised.")
 
 
@@ -88,7 +94,9 @@ class ELBO(Objective):
                 )
         set_positive(self, "num_samples", integers=True)
 
-    def __call__(self, vae, x, seed, training, step):
+    def __call__(
+        self, vae: VAE, x: tf.Tensor, seed: tf.Tensor, training: bool, step: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         terms = vae.terms(x, seed, self.num_samples, training)
         weight, penalty = self.beta, terms.kl
         if training and self.warm_up_steps:
@@ -142,7 +150,9 @@ class ImportanceWeightedBound(Objective):
     def __post_init__(self):
         set_positive(self, "num_samples", integers=True)
 
-    def __call__(self, vae, x, seed, training, step):
+    def __call__(
+        self, vae: VAE, x: tf.Tensor, seed: tf.Tensor, training: bool, step: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         terms = vae.terms(x, seed, self.num_samples, training)
         bound = terms.importance_weighted_bound
         return {**measured(terms), "loss": -bound, "importance_weighted_bound": bound}

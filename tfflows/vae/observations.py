@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -38,18 +38,18 @@ class Observation(Settings):
         """Bits of each integer of x; `None` for real numbers."""
         return None
 
-    def output_shape(self, event_shape) -> tuple[int, ...] | None:
+    def output_shape(self, event_shape: Sequence[int]) -> tuple[int, ...] | None:
         """What the decoder has to return for one z: as x, with the numbers in the last axis."""
         if self.num_parameters is None:
             return None
         return (*event_shape[:-1], event_shape[-1] * self.num_parameters)
 
-    def as_input(self, x, dtype) -> tf.Tensor:
+    def as_input(self, x: tf.Tensor, dtype: str) -> tf.Tensor:
         """x as the encoder sees it: pixels between -1 and 1, other numbers as they are."""
         x = tf.cast(x, dtype)
         return x if self.pixel_bits is None else 2 * x / (2**self.pixel_bits - 1) - 1
 
-    def distribution(self, outputs, event_shape) -> tfd.Distribution:
+    def distribution(self, outputs: tf.Tensor, event_shape: Sequence[int]) -> tfd.Distribution:
         """p(x|z) of a batch of the decoder's outputs, of event shape `event_shape`."""
         parameters = tf.reshape(outputs, [-1, *event_shape, self.num_parameters])
         return tfd.Independent(self._distribution(parameters), len(event_shape))
@@ -58,7 +58,7 @@ class Observation(Settings):
         """Distributions of single numbers, of parameters `[batch, *event_shape, k]`."""
         raise NotImplementedError(f"{type(self).__name__} has no distribution.")
 
-    def mean(self, outputs, event_shape) -> tf.Tensor:
+    def mean(self, outputs: tf.Tensor, event_shape: Sequence[int]) -> tf.Tensor:
         """E[x|z], `[batch, *event_shape]`."""
         return self.distribution(outputs, event_shape).mean()
 
@@ -79,13 +79,13 @@ class Bernoulli(Observation):
     """
 
     @property
-    def pixel_bits(self):
+    def pixel_bits(self) -> int | None:
         return 1
 
     def _distribution(self, parameters):
         return tfd.Bernoulli(parameters[..., 0], dtype=tf.int32)
 
-    def mean(self, outputs, event_shape):
+    def mean(self, outputs: tf.Tensor, event_shape: Sequence[int]) -> tf.Tensor:
         return tf.sigmoid(tf.reshape(outputs, [-1, *event_shape]))
 
 
@@ -113,17 +113,17 @@ class Categorical(Observation):
         require_bits(self)
 
     @property
-    def pixel_bits(self):
+    def pixel_bits(self) -> int | None:
         return self.num_bits
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         return 2**self.num_bits
 
     def _distribution(self, parameters):
         return tfd.Categorical(parameters, dtype=tf.int32)
 
-    def mean(self, outputs, event_shape):
+    def mean(self, outputs: tf.Tensor, event_shape: Sequence[int]) -> tf.Tensor:
         values = tf.range(self.num_parameters, dtype=outputs.dtype)
         logits = tf.reshape(outputs, [-1, *event_shape, self.num_parameters])
         return tf.reduce_sum(tf.nn.softmax(logits) * values, -1)
@@ -166,11 +166,11 @@ class DiscretizedLogisticMixture(Observation):
         require_bits(self)
 
     @property
-    def pixel_bits(self):
+    def pixel_bits(self) -> int | None:
         return self.num_bits
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         return 3 * self.num_components
 
     def _distribution(self, parameters):
@@ -223,7 +223,7 @@ class Gaussian(Observation):
             set_positive(self, "scale")
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         return 2 if self.scale is None else 1
 
     def _distribution(self, parameters):
@@ -262,10 +262,10 @@ class DistributionObservation(Observation):
     make_distribution: Callable
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> None:
         return None
 
-    def distribution(self, outputs, event_shape):
+    def distribution(self, outputs: tf.Tensor, event_shape: Sequence[int]) -> tfd.Distribution:
         made = self.make_distribution(outputs)
         if not isinstance(made, tfd.Distribution):
             raise ValueError(
@@ -281,11 +281,11 @@ class DistributionObservation(Observation):
             )
         return made
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"make_distribution": loadable_function(self.make_distribution)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> DistributionObservation:
         return cls(keras.activations.get(config["make_distribution"]))
 
 

@@ -21,24 +21,24 @@ class VAEPasses:
     It knows an autoencoder's networks, `observation`, `prior`, `posterior` and `compute_dtype`.
     """
 
-    def posterior_parameters(self, x, training=False):
+    def posterior_parameters(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """What the encoder returns for observed x, `[batch, n]`."""
         return self.parameters_of_inputs(self.observation.as_input(x, self.compute_dtype), training)
 
-    def parameters_of_inputs(self, inputs, training=False):
+    def parameters_of_inputs(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """What the encoder returns for its inputs, pixels scaled to [-1, 1]."""
         return tf.cast(self.encoder(inputs, training=training), self.compute_dtype)
 
-    def decoder_outputs(self, z, training=False):
+    def decoder_outputs(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
         """What the decoder returns for z."""
         return tf.cast(self.decoder(z, training=training), self.compute_dtype)
 
-    def centre(self, parameters):
+    def centre(self, parameters: tf.Tensor) -> tf.Tensor:
         """Where the posterior of these parameters takes noise of zero, `[batch, latent_dim]`."""
         zeros = tf.zeros([tf.shape(parameters)[0], self.latent_dim], self.compute_dtype)
         return self.posterior.from_noise(zeros, parameters, Pass(log_dets=False))[0]
 
-    def kl_per_dimension(self, parameters):
+    def kl_per_dimension(self, parameters: tf.Tensor) -> tf.Tensor | None:
         """KL(q(z|x) || p(z)) as a sum over dimensions, `[batch, latent_dim]`, in nats.
 
         `None` where it has no closed form, which is where the prior is another than the standard
@@ -47,7 +47,9 @@ class VAEPasses:
         closed = type(self.prior) is Normal
         return self.posterior.kl_per_dimension(parameters) if closed else None
 
-    def kl_of_levels(self, z, parameters, training=False):
+    def kl_of_levels(
+        self, z: tf.Tensor, parameters: tf.Tensor, training: bool = False
+    ) -> tf.Tensor | None:
         """What has the same as its mean over draws of z, of a hierarchical prior.
 
         It is the divergence given the levels above, and from the bottom up, where levels below are
@@ -64,7 +66,9 @@ class VAEPasses:
             return gaussian_kl(*found, *expected)
         return tfd.Normal(*found).log_prob(z) - tfd.Normal(*expected).log_prob(z)
 
-    def terms(self, x, seed, num_samples: int = 1, training: bool = False) -> Terms:
+    def terms(
+        self, x: tf.Tensor, seed: tf.Tensor, num_samples: int = 1, training: bool = False
+    ) -> Terms:
         """What all bounds on log p(x) are made of, for draws of z; see `tfflows.vae.terms.Terms`.
 
         Args:
@@ -76,7 +80,7 @@ class VAEPasses:
         noise = self.noise(x, seed, num_samples)
         return self.terms_of_noise(x, noise, Pass(training=training, seed=seed + [0, 1]))
 
-    def terms_of_noise(self, x, noise, call: Pass) -> Terms:
+    def terms_of_noise(self, x: tf.Tensor, noise: tf.Tensor, call: Pass) -> Terms:
         """`terms` of standard normal noise that is given, `[batch, k, latent_dim]`."""
         num_samples = noise.shape[1]
 
@@ -101,7 +105,7 @@ class VAEPasses:
             latents=tf.reshape(z, [num_samples, -1, self.latent_dim]),
         )
 
-    def noise(self, x, seed, num_samples):
+    def noise(self, x: tf.Tensor, seed: tf.Tensor, num_samples: int) -> tf.Tensor:
         """Standard normal noise of observed x, `[batch, num_samples, latent_dim]`."""
 
         def draw(n):

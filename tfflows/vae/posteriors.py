@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfflows.checks.settings import Settings
+from tfflows.distributions.bases import Base
 from tfflows.layers.passes import Pass
 
 tfd = tfp.distributions
@@ -30,7 +31,9 @@ class Posterior:
         """Numbers that the encoder returns for one x."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it needs.")
 
-    def from_noise(self, noise, parameters, call: Pass):
+    def from_noise(
+        self, noise: tf.Tensor, parameters: tf.Tensor, call: Pass
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """z and log q(z|x) in nats, `[batch]`.
 
         Args:
@@ -40,22 +43,24 @@ class Posterior:
         """
         raise NotImplementedError(f"{type(self).__name__} draws nothing.")
 
-    def log_prob(self, z, parameters, call: Pass):
+    def log_prob(self, z: tf.Tensor, parameters: tf.Tensor, call: Pass) -> tf.Tensor:
         """log q(z|x) of any z in nats, `[batch]`; arguments as for `from_noise`."""
         raise NotImplementedError(f"{type(self).__name__} has no density.")
 
-    def distribution(self, parameters) -> tfd.Distribution:
+    def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
         """q(z|x) as one of TFP's distributions, of batch shape `[batch]`."""
         raise NotImplementedError(f"{type(self).__name__} is no distribution of TFP's.")
 
-    def attach(self, prior):
+    def attach(self, prior: Base) -> None:
         """Learn of the prior of the autoencoder, before anything is drawn.
 
         Raises:
             ValueError: for one that this posterior is not made for.
         """
 
-    def conditionals(self, z, parameters, training: bool = False):
+    def conditionals(
+        self, z: tf.Tensor, parameters: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor] | None:
         """Mean and scale of each dimension of z given x and other levels, `[batch, latent_dim]`.
 
         `None` where q(z|x) is no product of Gaussians of single dimensions, see
@@ -63,7 +68,7 @@ class Posterior:
         """
         return None
 
-    def kl_per_dimension(self, parameters):
+    def kl_per_dimension(self, parameters: tf.Tensor) -> tf.Tensor | None:
         """KL(q(z|x) || N(0, 1)) as a sum over dimensions, `[batch, latent_dim]`.
 
         In nats; `None` where it has no closed form.
@@ -92,27 +97,31 @@ class DiagonalGaussian(Posterior, Settings):
         [[2.]]
     """
 
-    def num_parameters(self, latent_dim):
+    def num_parameters(self, latent_dim: int) -> int:
         return 2 * latent_dim
 
-    def from_noise(self, noise, parameters, call):
+    def from_noise(
+        self, noise: tf.Tensor, parameters: tf.Tensor, call: Pass
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         mean, scale = self._mean_and_scale(parameters)
         z = mean + scale * noise
         return z, standard_normal_log_prob(noise) - tf.reduce_sum(tf.math.log(scale), -1)
 
-    def log_prob(self, z, parameters, call):
+    def log_prob(self, z: tf.Tensor, parameters: tf.Tensor, call: Pass) -> tf.Tensor:
         mean, scale = self._mean_and_scale(parameters)
         noise = (z - mean) / scale
         return standard_normal_log_prob(noise) - tf.reduce_sum(tf.math.log(scale), -1)
 
-    def distribution(self, parameters):
+    def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
         return tfd.Independent(tfd.Normal(*self._mean_and_scale(parameters)), 1)
 
-    def kl_per_dimension(self, parameters):
+    def kl_per_dimension(self, parameters: tf.Tensor) -> tf.Tensor:
         mean, scale = self._mean_and_scale(parameters)
         return (mean**2 + scale**2 - 1) / 2 - tf.math.log(scale)
 
-    def conditionals(self, z, parameters, training=False):
+    def conditionals(
+        self, z: tf.Tensor, parameters: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._mean_and_scale(parameters)
 
     def _mean_and_scale(self, parameters):
@@ -141,23 +150,25 @@ class FullGaussian(Posterior, Settings):
           [0. 1.]]]
     """
 
-    def num_parameters(self, latent_dim):
+    def num_parameters(self, latent_dim: int) -> int:
         return latent_dim + latent_dim * (latent_dim + 1) // 2
 
-    def from_noise(self, noise, parameters, call):
+    def from_noise(
+        self, noise: tf.Tensor, parameters: tf.Tensor, call: Pass
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         mean, factor = self._mean_and_factor(parameters, noise.shape[-1])
         z = mean + tf.linalg.matvec(factor, noise)
         return z, standard_normal_log_prob(noise) - _log_diagonal(factor)
 
-    def log_prob(self, z, parameters, call):
+    def log_prob(self, z: tf.Tensor, parameters: tf.Tensor, call: Pass) -> tf.Tensor:
         mean, factor = self._mean_and_factor(parameters, z.shape[-1])
         noise = tf.linalg.triangular_solve(factor, (z - mean)[..., tf.newaxis])
         return standard_normal_log_prob(tf.squeeze(noise, -1)) - _log_diagonal(factor)
 
-    def distribution(self, parameters):
+    def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
         return tfd.MultivariateNormalTriL(*self._mean_and_factor(parameters))
 
-    def kl_per_dimension(self, parameters):
+    def kl_per_dimension(self, parameters: tf.Tensor) -> tf.Tensor:
         mean, factor = self._mean_and_factor(parameters)
         variances = tf.reduce_sum(factor**2, -1)
         # That of each dimension given those before it, from its prior.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
@@ -13,6 +14,10 @@ from tfflows.distributions.standard import as_base
 from tfflows.flow import Flow
 from tfflows.layers.base import Untracked
 from tfflows.layers.passes import Pass
+
+if TYPE_CHECKING:
+    from tfflows.vae import VAE
+
 
 tfd = tfp.distributions
 
@@ -56,7 +61,7 @@ class VampPrior(Base):
         self.num_pseudo_inputs = int(num_pseudo_inputs)
         self._vae = None
 
-    def attach(self, vae):
+    def attach(self, vae: VAE) -> None:
         """Say whose posterior this is a mixture of, before it is built.
 
         Raises:
@@ -90,25 +95,25 @@ class VampPrior(Base):
     def build_from_config(self, config):
         """Nothing to do: when a file is loaded, the autoencoder builds its prior."""
 
-    def start_from(self, inputs):
+    def start_from(self, inputs: tf.Tensor) -> None:
         """Set the pseudo-inputs to K inputs of the encoder."""
         self.pseudo_inputs.assign(inputs)
         self.adapted.assign(True)
 
     @property
-    def distribution(self):
+    def distribution(self) -> tfd.Distribution:
         return tfd.MixtureSameFamily(
             tfd.Categorical(tf.zeros(self.num_pseudo_inputs, self.compute_dtype)),
             self._vae.value.posterior.distribution(self._parameters(training=False)),
         )
 
-    def log_prob(self, z, call):
+    def log_prob(self, z: tf.Tensor, call: Pass) -> tf.Tensor:
         parameters, count = self._parameters(call.training), self.num_pseudo_inputs
         rows = tf.repeat(z, count, axis=0), tf.tile(parameters, [tf.shape(z)[0], 1])
         log_probs = tf.reshape(self._vae.value.posterior.log_prob(*rows, call), [-1, count])
         return tf.reduce_logsumexp(log_probs, -1) - math.log(count)
 
-    def draw(self, noise, temperature=1.0):
+    def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         place = self.num_pseudo_inputs * noise.part(0).uniform(1)[:, 0]
         # Rounding may give the number itself.
         component = tf.minimum(tf.cast(place, tf.int32), self.num_pseudo_inputs - 1)
