@@ -1,18 +1,23 @@
-"""The contract of a base: the distribution of a flow's latent z."""
+"""The contract of a base: the distribution of a flow's latent z.
+
+TFP takes a second to load, and is loaded where it is needed, here and in what a flow consists of:
+those of a normal or a logistic base compute without it.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfflows.layers.passes import Pass
 from tfflows.random.noise import BatchNoise, RowNoise
 
-tfd = tfp.distributions
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
 
 
 class Base(keras.layers.Layer):
@@ -41,9 +46,13 @@ class Base(keras.layers.Layer):
         self.built = True
 
     @property
-    def distribution(self) -> tfd.Distribution:
+    def distribution(self) -> tfp.distributions.Distribution:
         """The distribution of one z, with its present weights; its `log_prob(z)` is in nats."""
         raise NotImplementedError(f"{type(self).__name__} has no distribution.")
+
+    def __dir__(self):
+        # As that of an InvertibleLayer.
+        return [name for name in super().__dir__() if name != "distribution"]
 
     def log_prob(self, z: tf.Tensor, call: Pass) -> tf.Tensor:
         """Log-density of a batch of z in nats, `[batch]`.
@@ -71,5 +80,11 @@ class Base(keras.layers.Layer):
     def _size(self):
         return math.prod(self.latent_shape)
 
+    def _summed(self, log_probs):
+        """Of all dimensions, `[batch]`."""
+        return tf.reduce_sum(log_probs, axis=[*range(-len(self.latent_shape), 0)])
+
     def _independent(self, distribution):
-        return tfd.Independent(distribution, len(self.latent_shape))
+        import tensorflow_probability as tfp
+
+        return tfp.distributions.Independent(distribution, len(self.latent_shape))

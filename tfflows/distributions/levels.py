@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfflows.distributions.bases import Base
 
-tfd = tfp.distributions
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -72,8 +73,10 @@ class PerLevel(Base):
         super().build(latent_shape, part_shapes)
 
     @property
-    def distribution(self) -> tfd.Distribution:
-        return tfd.Blockwise([base.distribution for base in self.bases])
+    def distribution(self) -> tfp.distributions.Distribution:
+        import tensorflow_probability as tfp
+
+        return tfp.distributions.Blockwise([base.distribution for base in self.bases])
 
     def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         sizes = [math.prod(base.latent_shape) for base in self.bases]

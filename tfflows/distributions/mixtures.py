@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfflows.distributions.bases import Base
 
-tfd = tfp.distributions
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -67,13 +68,15 @@ class GaussianMixture(Base):
         super().build(latent_shape, part_shapes)
 
     @property
-    def distribution(self) -> tfd.Distribution:
+    def distribution(self) -> tfp.distributions.Distribution:
+        import tensorflow_probability as tfp
+
         shape = (self.num_components, *self.latent_shape)
         means = tf.reshape(self.means, shape)
         scales = tf.exp(tf.reshape(self.log_scales, shape))
-        return tfd.MixtureSameFamily(
-            tfd.Categorical(logits=tf.convert_to_tensor(self.logits)),
-            self._independent(tfd.Normal(means, scales)),
+        return tfp.distributions.MixtureSameFamily(
+            tfp.distributions.Categorical(logits=tf.convert_to_tensor(self.logits)),
+            self._independent(tfp.distributions.Normal(means, scales)),
         )
 
     def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:

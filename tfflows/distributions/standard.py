@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfflows.checks.settings import as_value
 from tfflows.distributions.bases import Base
+from tfflows.layers.passes import Pass
 
-tfd = tfp.distributions
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -26,8 +28,15 @@ class Normal(Base):
     """
 
     @property
-    def distribution(self) -> tfd.Distribution:
-        return self._independent(tfd.Normal(tf.zeros(self.latent_shape, self.compute_dtype), 1))
+    def distribution(self) -> tfp.distributions.Distribution:
+        import tensorflow_probability as tfp
+
+        return self._independent(
+            tfp.distributions.Normal(tf.zeros(self.latent_shape, self.compute_dtype), 1)
+        )
+
+    def log_prob(self, z: tf.Tensor, call: Pass) -> tf.Tensor:
+        return self._summed(-0.5 * tf.square(z) - 0.5 * math.log(2 * math.pi))
 
     def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         return temperature * self._rows(noise.normal(self._size))
@@ -49,12 +58,19 @@ class Logistic(Base):
     """
 
     @property
-    def distribution(self) -> tfd.Distribution:
-        return self._independent(tfd.Logistic(tf.zeros(self.latent_shape, self.compute_dtype), 1))
+    def distribution(self) -> tfp.distributions.Distribution:
+        import tensorflow_probability as tfp
+
+        return self._independent(
+            tfp.distributions.Logistic(tf.zeros(self.latent_shape, self.compute_dtype), 1)
+        )
+
+    def log_prob(self, z: tf.Tensor, call: Pass) -> tf.Tensor:
+        return self._summed(-z - 2 * tf.math.softplus(-z))
 
     def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         uniform = self._rows(noise.uniform(self._size))
-        return temperature * self.distribution.distribution.quantile(uniform)
+        return temperature * (tf.math.log(uniform) - tf.math.log1p(-uniform))
 
 
 @keras.saving.register_keras_serializable(package="tfflows")
@@ -105,9 +121,11 @@ class StudentT(Base):
         return tf.exp(tf.convert_to_tensor(self.log_df))
 
     @property
-    def distribution(self) -> tfd.Distribution:
+    def distribution(self) -> tfp.distributions.Distribution:
+        import tensorflow_probability as tfp
+
         zeros = tf.zeros(self.latent_shape, self.compute_dtype)
-        return self._independent(tfd.StudentT(self.df, zeros, 1))
+        return self._independent(tfp.distributions.StudentT(self.df, zeros, 1))
 
     def draw(self, noise: tf.Tensor, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
         u, v = (self._rows(part) for part in tf.split(noise.uniform(2 * self._size), 2, axis=1))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import keras
-import tensorflow_probability as tfp
 
 from tfflows.distributions.bases import Base
 from tfflows.layers.foreign import made_distribution, shared_weights
+
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
 
 
 @keras.saving.register_keras_serializable(package="tfflows")

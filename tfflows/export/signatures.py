@@ -142,8 +142,9 @@ class Signatures:
         shape = [-1, *[1] * len(self.flow.transform.latent_shape)]
         temperature = tf.reshape(tf.cast(temperature, self.flow.compute_dtype), shape)
         z = self.flow.base_layer.draw(noise, temperature)
-        x, log_det = self.flow.transform.forward_pass(*self._pass(z, context, _zero_seeds(z)))
-        return _outputs(x=x, log_prob=self.flow.base.log_prob(z) - log_det)
+        z, call = self._pass(z, context, _zero_seeds(z))
+        x, log_det = self.flow.transform.forward_pass(z, call)
+        return _outputs(x=x, log_prob=self.flow.base_layer.log_prob(z, call) - log_det)
 
     def _interpolate(self, a, b, t, context=None):
         a, b, t, context = self._checked(a=a, b=b, t=t, context=context)

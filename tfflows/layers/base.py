@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from tfflows.layers.passes import Pass
+from tfflows.layers.untracked import Untracked
 
 if TYPE_CHECKING:
     from tfflows.layers.view import LayerBijector
@@ -77,6 +78,9 @@ class InvertibleLayer(keras.layers.Layer):
         Most layers have no such state and only hand the batch on.
         """
         return self.inverse_pass(x, Pass(context, log_dets=False))[0]
+
+    def check(self) -> None:
+        """Raise `ValueError` where training has made it another map than it says; most cannot."""
 
     def build_in_float64(self) -> None:
         """Make what float64 values will need besides the weights, before a graph is traced."""
@@ -159,6 +163,11 @@ class InvertibleLayer(keras.layers.Layer):
             self._bijector = Untracked(LayerBijector(self))
         return self._bijector.value
 
+    def __dir__(self):
+        # Keras saves and loads what these names lead to, and would load TFP and make a view each
+        # time. Completion in IPython and Python's shell asks the class, too.
+        return [name for name in super().__dir__() if name != "bijector"]
+
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Event shape of z."""
@@ -227,13 +236,6 @@ class InvertibleLayer(keras.layers.Layer):
                 f"{name} of dtype {value.dtype.name}; cast it first."
             )
         return tf.convert_to_tensor(value)
-
-
-class Untracked:
-    """Keeps a view out of Keras's attribute tracking: it owns no weights."""
-
-    def __init__(self, value):
-        self.value = value
 
 
 def zero_log_det(x):

@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike
 
 from tfflows.checks.settings import as_value, serialized
 from tfflows.checks.values import require_keras_layer
-from tfflows.layers.base import InvertibleLayer, Untracked, zero_log_det
+from tfflows.layers.base import InvertibleLayer, zero_log_det
 from tfflows.layers.old_spellings import refuse_solver_settings, with_solver, with_traces
 from tfflows.layers.passes import Pass
 from tfflows.layers.second_order import once_differentiable
 from tfflows.layers.solves import Solve
 from tfflows.layers.traces import ExactTrace, Trace, checked_trace
+from tfflows.layers.untracked import Untracked
 from tfflows.ode import DormandPrince, Solver
 from tfflows.ode.integrals import solve_with_integrals
 

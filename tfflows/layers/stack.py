@@ -9,12 +9,13 @@ import keras
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from tfflows.layers.base import InvertibleLayer, Untracked
+from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.memory import require_memory_mode
 from tfflows.layers.passes import Pass
 from tfflows.layers.stacked_steps import StackedSteps
 from tfflows.layers.starts import starts
 from tfflows.layers.steps import StepView
+from tfflows.layers.untracked import Untracked
 from tfflows.random.seeds import generator_state_of_step
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from tfflows.bijectors import BijectorLayer
 from tfflows.checks.settings import serialized
+from tfflows.layers.base import InvertibleLayer
 from tfflows.layers.parts import all_parts
 from tfflows.model.losses import mean_over_batch
 from tfflows.model.seeded_steps import SeededSteps
@@ -88,7 +88,7 @@ class CheckedSteps(SeededSteps):
             **kwargs,
         )
         for layer in all_parts(self):
-            if isinstance(layer, BijectorLayer):
+            if isinstance(layer, InvertibleLayer):
                 layer.check()
         return history
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from tfflows.checks.activations import loadable_function
-from tfflows.layers.base import Untracked
+from tfflows.layers.untracked import Untracked
 
 
 def arguments_of(constructor, args, kwargs) -> dict:

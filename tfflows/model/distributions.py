@@ -1,16 +1,16 @@
-"""A flow as TFP's objects."""
+"""A flow as TFP's objects, for which TFP is loaded when they are asked for."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import tensorflow as tf
-import tensorflow_probability as tfp
 from numpy.typing import ArrayLike
 
-from tfflows.distributions.of_flow import FlowDistribution
-from tfflows.layers.base import Untracked
-from tfflows.layers.view import LayerBijector
+from tfflows.layers.untracked import Untracked
 
-tfd = tfp.distributions
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
 
 
 class FlowDistributions:
@@ -18,6 +18,11 @@ class FlowDistributions:
 
     It knows a flow's `transform`, `base` and `layer_context`.
     """
+
+    def __dir__(self):
+        # As that of an InvertibleLayer.
+        views = ("base", "bijector", "distribution")
+        return [name for name in super().__dir__() if name not in views]
 
     @property
     def bijector(self) -> tfp.bijectors.Bijector:
@@ -28,20 +33,24 @@ class FlowDistributions:
         if self.context_layer is None:
             return self.transform.bijector
         if getattr(self, "_bijector", None) is None:
+            from tfflows.layers.view import LayerBijector
+
             view = LayerBijector(self.transform, map_context=self.standardized_context)
             self._bijector = Untracked(view)
         return self._bijector.value
 
     @property
-    def distribution(self) -> tfd.Distribution:
+    def distribution(self) -> tfp.distributions.Distribution:
         """The flow as a `tfd.TransformedDistribution` over continuous x.
 
         Outside of the support its `log_prob` is -inf, where that of the flow is an error: this is
         what samplers such as `tfp.mcmc.HamiltonianMonteCarlo` want.
         """
+        from tfflows.distributions.of_flow import FlowDistribution
+
         return FlowDistribution(self.base, self.bijector)
 
-    def given(self, context: ArrayLike) -> tfd.Distribution:
+    def given(self, context: ArrayLike) -> tfp.distributions.Distribution:
         """The conditional density of x given one context, or a batch of densities given several.
 
         Args:
@@ -65,12 +74,17 @@ class FlowDistributions:
             >>> mixture.log_prob(tf.ones([7, 2])).shape
             TensorShape([7])
         """
+        import tensorflow_probability as tfp
+
         if not self.is_conditional:
             raise ValueError(f"{self.name} is not conditional, but was given a context.")
+        from tfflows.distributions.of_flow import FlowDistribution
+        from tfflows.layers.view import LayerBijector
+
         context = tf.convert_to_tensor(context)
         is_one = context.shape.rank == (0 if self.num_classes else 1)
         rows = context[tf.newaxis] if is_one else context
         rows = self.layer_context(rows, tf.TensorSpec((rows.shape[0], *self.event_shape)))
-        base = self.base if is_one else tfd.BatchBroadcast(self.base, rows.shape[:1])
+        base = self.base if is_one else tfp.distributions.BatchBroadcast(self.base, rows.shape[:1])
         view = LayerBijector(self.transform, context=rows[0] if is_one else rows)
         return FlowDistribution(base, view)

@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from tfflows.layers.base import Untracked
 from tfflows.layers.chain import set_memory_mode
 from tfflows.layers.continuous import ContinuousLayer
 from tfflows.layers.parts import layers_of_kind
+from tfflows.layers.untracked import Untracked
 from tfflows.model.adapting import FlowAdapting
 from tfflows.model.checked_steps import CheckedSteps
 from tfflows.model.losses import Loss, NegativeLogLikelihood, as_loss

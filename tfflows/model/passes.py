@@ -21,7 +21,7 @@ class FlowPasses:
     def log_prob_pass(self, x: ArrayLike, call: Pass) -> tf.Tensor:
         """Log-density of continuous x in nats, `[batch]`; `call.context` is the layers' one."""
         z, log_det = self.transform.inverse_pass(x, call)
-        return self.base.log_prob(z) + log_det
+        return self.base_layer.log_prob(z, call) + log_det
 
     def score_pass(self, x: ArrayLike, call: Pass) -> tf.Tensor:
         """Gradient of `log_prob_pass` with respect to x."""

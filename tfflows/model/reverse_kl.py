@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfflows.checks.values import require_finite
 from tfflows.layers.batch_normalization import BatchNormalization
@@ -64,6 +63,8 @@ class ReverseKL(Loss):
     path_gradient: bool = False
 
     def check(self, flow: Flow) -> None:
+        import tensorflow_probability as tfp
+
         if flow.num_bits is not None:
             raise ValueError(
                 f"ReverseKL is for densities of continuous x, but {flow.name} is one of pixels."
@@ -101,7 +102,7 @@ class ReverseKL(Loss):
         z = own_rows(lambda n: flow.draw_base(n, seed), tf.shape(x)[0])
         call = Pass(training=training, seed=seed)
         x, log_det = flow.transform.forward_pass(z, call)
-        log_q = flow.base.log_prob(z) - log_det
+        log_q = flow.base_layer.log_prob(z, call) - log_det
         if not (training and self.path_gradient):
             loss = log_q - target_values(self.target_log_prob, x)
             return {"loss": loss, "elbo": -loss}

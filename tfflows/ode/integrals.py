@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
 
 
 def solve_with_integrals(

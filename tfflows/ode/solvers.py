@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import keras
-import tensorflow_probability as tfp
 
 from tfflows.checks.settings import Settings, as_value, set_positive
-from tfflows.ode.tfp_solvers import CappedDormandPrince, FixedRungeKutta4
+
+if TYPE_CHECKING:
+    import tensorflow_probability as tfp
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +112,9 @@ class DormandPrince(Solver):
         return own._make(length, make_adjoint_solver_fn=make_adjoint)
 
     def _make(self, length, **settings):
+        # Classes of TFP's, which take a second to load.
+        from tfflows.ode.tfp_solvers import CappedDormandPrince
+
         return CappedDormandPrince(
             self.max_evaluations,
             rtol=self.rtol,
@@ -155,6 +159,8 @@ class RungeKutta4(Solver):
     def make(
         self, length: float, training: bool = False, on_adjoint: Callable | None = None
     ) -> tfp.math.ode.Solver:
+        from tfflows.ode.tfp_solvers import FixedRungeKutta4
+
         return FixedRungeKutta4(
             self.steps,
             make_adjoint_solver_fn=lambda: FixedRungeKutta4(self.steps, on_solve=on_adjoint),

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfflows.distributions.bases import Base
-from tfflows.layers.base import Untracked
 from tfflows.layers.passes import Pass
+from tfflows.layers.untracked import Untracked
 from tfflows.networks import MLP
 from tfflows.random.noise import BatchNoise
 from tfflows.vae.posteriors import Posterior, positive, standard_normal_log_prob

@@ -12,8 +12,8 @@ import tensorflow_probability as tfp
 from tfflows.distributions.bases import Base
 from tfflows.distributions.standard import as_base
 from tfflows.flow import Flow
-from tfflows.layers.base import Untracked
 from tfflows.layers.passes import Pass
+from tfflows.layers.untracked import Untracked
 
 if TYPE_CHECKING:
     from tfflows.vae import VAE
