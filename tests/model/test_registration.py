@@ -32,14 +32,17 @@ def test_a_flow_loads_in_a_new_process(imports, tmp_path):
 
 @pytest.mark.slow
 def test_the_lookup_knows_all_that_is_registered():
-    """All modules are imported, one after the other, to see what they register."""
+    """All modules are imported, one after the other, to see what they register.
+
+    All that a name may be is imported for one that is none of these.
+    """
     found = run(
         """
         import importlib, pkgutil
         import keras, tfflows
-        keras.saving.get_registered_object("tfflows>Flow")
+        keras.saving.get_registered_object("tfflows>Nothing")
         from keras.src.saving import object_registration
-        object_registration.get_registered_object("tfflows>Flow")
+        object_registration.get_registered_object("tfflows>Nothing")
         names = keras.saving.get_custom_objects
         known = {name for name in names() if name.startswith("tfflows>")}
         for module in pkgutil.walk_packages(tfflows.__path__, "tfflows."):
@@ -67,3 +70,20 @@ def test_names_that_are_near():
     with pytest.raises(AttributeError, match="no attribute 'quite_other'$"):
         _ = tfflows.quite_other
     assert {"RealNVP", "layers", "__version__"} <= {*dir(tfflows)}
+
+
+@pytest.mark.slow
+def test_tfp_is_loaded_where_it_is_needed(tmp_path):
+    """Not to load an entry, compute with it and save it, but for its distribution."""
+    found = run(
+        f"""
+        import sys, keras, zoo
+        flow = zoo.load("realnvp_moons")
+        flow.log_prob(flow.sample(2, seed=0))
+        flow.save({str(tmp_path / "flow.keras")!r})
+        keras.models.load_model({str(tmp_path / "flow.keras")!r})
+        print("tensorflow_probability" in sys.modules)
+        print(type(flow.distribution).__mro__[1].__module__.split(".")[0])
+        """
+    )
+    assert found.stdout.split() == ["False", "tensorflow_probability"], found.stderr

@@ -12,10 +12,10 @@ import importlib.util
 import sys
 
 _LOOKUP = "keras.src.saving.object_registration"
-# Whose import registers all that a file may name.
+# Whose import registers all that a file may name; the last ones load TFP, which takes a second.
 _ROOMS = (
-    *("bijectors", "distributions", "flows", "layers", "networks", "ode", "training"),
-    *("transformers", "vae"),
+    *("flows", "layers", "networks", "transformers", "distributions", "ode", "training"),
+    *("vae", "bijectors"),
 )
 
 
@@ -58,9 +58,13 @@ def _extend(module):
 
     @functools.wraps(find)
     def get_registered_object(name, *args, **kwargs):
+        found = find(name, *args, **kwargs)
         if isinstance(name, str) and name.startswith("tfflows>"):
             for room in _ROOMS:
+                if found is not None:
+                    break
                 importlib.import_module(f"tfflows.{room}")
-        return find(name, *args, **kwargs)
+                found = find(name, *args, **kwargs)
+        return found
 
     module.get_registered_object = get_registered_object
