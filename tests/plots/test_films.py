@@ -70,6 +70,8 @@ def test_samples_are_shown_within_limits():
 def test_what_cannot_be_filmed_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="a .gif or an .mp4 file, but found the path .*film.png"):
         plots.Film("film.png")
+    with pytest.raises(OSError, match="the folder .*missing does not exist"):
+        plots.Film(tmp_path / "missing" / "film.gif")
     with pytest.raises(ValueError, match="has no figures"):
         plots.save_film(tmp_path / "a.gif", [])
     with pytest.raises(OSError, match="Cannot write the film .*missing"):

@@ -106,7 +106,8 @@ def fault_of(path: Path) -> str | None:
                         column = repr(names[i]) if names else i + 1
                         return (
                             f"File {str(path)!r} has {found} in row {number}, column {column}: "
-                            "expected a finite number in each column, with commas between them."
+                            "expected a finite number in each column, with commas between them. "
+                            "In Python, tfflows.data.Table takes words and gaps, too."
                         )
     except (ValueError, csv.Error):
         return None
@@ -150,7 +151,8 @@ def _read_parquet(path: Path) -> tuple[list[str], np.ndarray]:
     for name, kind in zip(names, table.dtypes, strict=True):
         if not pandas.api.types.is_numeric_dtype(kind):
             raise ValueError(
-                f"File {str(path)!r} has values of {kind} in column {name!r}: expected numbers."
+                f"File {str(path)!r} has values of {kind} in column {name!r}: expected numbers. "
+                "In Python, tfflows.data.Table takes words, too."
             )
     x = table.to_numpy("float64", na_value=np.nan)
     rows, columns = np.nonzero(~np.isfinite(x))

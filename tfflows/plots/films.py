@@ -56,7 +56,8 @@ class Film(keras.callbacks.Callback):
         frames_per_second: how fast.
 
     Raises:
-        ValueError: for another ending of the path, and whatever `draw` raises, before training.
+        ValueError: for another ending of the path.
+        OSError: if its folder does not exist. What `draw` raises comes before training, too.
 
     Example:
         >>> flow = tfflows.RealNVP((2,), num_couplings=2, hidden=(8,))
@@ -77,6 +78,8 @@ class Film(keras.callbacks.Callback):
         super().__init__()
         self.path, self.draw, self.frames_per_second = Path(path), draw, frames_per_second
         _writer_of(self.path)
+        if not self.path.parent.is_dir():
+            raise OSError(f"Cannot write {path}: the folder {self.path.parent} does not exist.")
 
     def on_train_begin(self, logs=None):
         self._frames = [_pixels_of(self.draw(self.model))]
