@@ -32,7 +32,8 @@ def test_init_writes_a_recipe(capsys, here):
     assert str(here / "realnvp_t.json") in capsys.readouterr().out
     recipe = Recipe.from_file("realnvp_t.json")
     assert (recipe.flow, recipe.data, recipe.batch_size) == ("RealNVP", "t.csv", 16)
-    assert recipe.epochs == 200 and recipe.config == {"num_couplings": 8, "hidden": [128, 128]}
+    expected = {"num_couplings": 8, "hidden": [128, 128], "dropout": 0.5}
+    assert recipe.epochs == 200 and recipe.config == expected
     assert "realnvp_t.json exists" in error_of(capsys, "init", "RealNVP", "--data", "t.csv")
 
 
@@ -89,6 +90,15 @@ def test_settings_follow_the_number_of_examples():
     np.save("small.npy", rng.normal(size=(12, 2)))
     recipe, _ = train._starting_recipe("MAF", "small.npy", epochs=3)
     assert (recipe.batch_size, recipe.epochs, recipe.warmup_steps) == (1, 3, 3)
+
+
+def test_few_rows_are_not_learnt_by_heart():
+    x = np.random.default_rng(0).normal(size=(20_000, 2))
+    for n, dropout in ((400, 0.5), (4000, 0.2), (20_000, None)):
+        np.save("table.npy", x[:n])
+        recipe, _ = train._starting_recipe("RealNVP", "table.npy")
+        assert recipe.config.get("dropout") == dropout
+        assert recipe.patience == max(10, recipe.epochs // 10)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tfflows.cli.quiet import import_tensorflow
 
 # Of a first try: what a table or images of some thousand examples need, in minutes.
 _STEPS = 5000
+# Rows of a table below which networks learn them by heart, and dropout keeps them from it.
+_FEW = 10_000
 _CONFIGS = {
     "BNAF": {"num_layers": 5, "width": 16},
     "FFJORD": {"hidden": [64, 64, 64], "activation": "gelu", "squash": False},
@@ -133,6 +136,9 @@ def _starting_recipe(flow: str, source: str, epochs: int | None = None):
     n = len(found.train)
     batch_size = min(64 if is_image else 256, max(1, n // 10))
     epochs = epochs or min(max(math.ceil(_STEPS * batch_size / n), 10), 200)
+    config = _CONFIGS.get(flow) or _image_config(found.event_shape)
+    if not is_image and n < _FEW and "dropout" in inspect.signature(FLOWS[flow]).parameters:
+        config = {**config, "dropout": 0.5 if n < _FEW / 10 else 0.2}
     pretraining = None
     if flow == "FFJORD":  # most of it without solving the equation
         pretraining = {"loss": "flow_matching", "epochs": epochs, "learning_rate": 2e-3}
@@ -140,9 +146,10 @@ def _starting_recipe(flow: str, source: str, epochs: int | None = None):
     recipe = Recipe(
         flow,
         source,
-        _CONFIGS.get(flow) or _image_config(found.event_shape),
+        config,
         num_bits=found.num_bits,
         epochs=epochs,
+        patience=max(10, epochs // 10),
         batch_size=batch_size,
         learning_rate=1e-3,
         warmup_steps=min(100, epochs * (n // batch_size) // 10),
