@@ -1,6 +1,8 @@
 """The verbs that take entries and saved flows alike, and wrong usage; the others: tests/zoo."""
 
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -235,3 +237,26 @@ def test_interrupted(capsys, made, monkeypatch):
     monkeypatch.setattr(tfflows.training, "train", interrupt)
     assert main(["train", str(made / "recipe.json"), "--output", "run"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_shell_completes_commands_and_options(capsys):
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    for words, expected in (
+        (["tfflows", "tra"], "train"),
+        (["tfflows", "train", "--wor"], "--workers"),
+    ):
+        ask = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _shtab_tfflows"
+        shell = subprocess.run(
+            ["bash", "-c", f"{script}\n{ask}\necho ${{COMPREPLY[@]}}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert shell.stdout.split() == [expected]
+
+
+def test_completion_names_what_it_needs(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "zsh"]) == 1
+    assert "needs shtab: pip install shtab" in capsys.readouterr().err

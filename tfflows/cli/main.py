@@ -67,7 +67,18 @@ def _parser() -> argparse.ArgumentParser:
 
     serve.add_verb(command)
     doctor.add_verb(command)
+
+    sub = command("completion", _completion, "Print a script by which a shell completes commands.")
+    sub.add_argument("shell", choices=["bash", "tcsh", "zsh"])
     return parser
+
+
+def _completion(arguments):
+    try:
+        import shtab
+    except ImportError as error:
+        raise ImportError("`tfflows completion` needs shtab: pip install shtab.") from error
+    print(shtab.complete(_parser(), arguments.shell))
 
 
 def _list(arguments):
