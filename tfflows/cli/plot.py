@@ -19,10 +19,8 @@ def add_verb(command) -> None:
     help_text += "way. Of images: samples; levels, what each of them holds. Of any flow: jacobian, "
     help_text += "of z at a sample; masks, of its couplings"
     sub.add_argument("--kind", choices=_KINDS, default="deformation", help=help_text)
-    help_text = (
-        "the picture to write (default NAME_KIND.png); deformation and trajectory are films "
-    )
-    help_text += "where its name ends with .gif or .mp4"
+    help_text = "the picture to write (default NAME_KIND.png); deformation and trajectory are "
+    help_text += "films where its name ends with .gif or .mp4"
     sub.add_argument("-o", "--output", help=help_text)
 
 

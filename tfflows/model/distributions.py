@@ -74,10 +74,10 @@ class FlowDistributions:
             >>> mixture.log_prob(tf.ones([7, 2])).shape
             TensorShape([7])
         """
-        import tensorflow_probability as tfp
-
         if not self.is_conditional:
             raise ValueError(f"{self.name} is not conditional, but was given a context.")
+        import tensorflow_probability as tfp
+
         from tfflows.distributions.of_flow import FlowDistribution
         from tfflows.layers.view import LayerBijector
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tfflows.flow import Flow
+from tfflows.plots.files import unfinished
 from tfflows.plots.samples import figure_of_samples
 
 _WRITERS = {".gif": PillowWriter, ".mp4": FFMpegWriter}
@@ -117,15 +117,8 @@ def _save_frames(path: Path, frames: Iterable[np.ndarray], frames_per_second: fl
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     image = axes.imshow(first, interpolation="nearest")
-    unfinished = path.parent / f"unfinished.{path.name}"
-    try:
-        with writer.saving(figure, unfinished, dpi=100):
-            for frame in itertools.chain([first], frames):
-                image.set_data(frame)
-                writer.grab_frame()
-        unfinished.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise OSError(f"Cannot write the film {path}: {error.strerror or error}.") from error
+    with unfinished(path, "film") as file, writer.saving(figure, file, dpi=100):
+        for frame in itertools.chain([first], frames):
+            image.set_data(frame)
+            writer.grab_frame()
     return path
